@@ -1,0 +1,137 @@
+"""The engine's SQLite database: one writer process, WAL, ``synchronous=FULL`` (durable on reply; R03, R10).
+
+    <data_root>/wherry.db      this database
+    <data_root>/engine.lock    flock held by the engine process as long as the database is open
+
+Each domain owns its tables and lists its migrations beside them (``images/store.py`` and so on); the engine
+hands all of them to ``Database``. Readers use a connection per thread; writers take one lock, so that a
+``with database.write()`` block is one transaction and the only one.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from wherry.errors import System
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One schema step of one component. Steps run in list order, each once, all in one transaction."""
+
+    component: str
+    version: int
+    sql: str
+
+
+class SchemaTooNew(System):
+    """The database was written by a later wherry."""
+
+
+class Database:
+    """Thread-safe access to one database file. Rows come back as ``sqlite3.Row``."""
+
+    def __init__(self, path: str, migrations: Sequence[Migration]) -> None:
+        self._path = path
+        self._local = threading.local()
+        self._write_lock = threading.RLock()
+        self._connections: list[sqlite3.Connection] = []
+        self._connections_lock = threading.Lock()
+        self._migrate(migrations)
+
+    def _connect(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+            connection.row_factory = sqlite3.Row
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("PRAGMA foreign_keys=ON")
+            connection.execute("PRAGMA busy_timeout=10000")
+            self._local.connection = connection
+            with self._connections_lock:
+                self._connections.append(connection)
+        return connection
+
+    def read(self) -> sqlite3.Connection:
+        """This thread's connection, for SELECTs only."""
+        return self._connect()
+
+    @contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """One transaction: committed and durable when the block ends, rolled back when it raises.
+
+        Re-entrant: an inner block joins the outer transaction.
+        """
+        with self._write_lock:
+            connection = self._connect()
+            if connection.in_transaction:
+                yield connection
+                return
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+
+    def release_thread(self) -> None:
+        """Close the calling thread's connection; a connection thread calls it before it ends."""
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            return
+        del self._local.connection
+        with self._connections_lock:
+            self._connections.remove(connection)
+        connection.close()
+
+    def close(self) -> None:
+        """Close every thread's connection."""
+        with self._connections_lock:
+            connections, self._connections = self._connections, []
+        for connection in connections:
+            connection.close()
+
+    def _migrate(self, migrations: Sequence[Migration]) -> None:
+        known: dict[str, int] = {}
+        for migration in migrations:
+            known[migration.component] = max(known.get(migration.component, 0), migration.version)
+        with self.write() as connection:
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS schema_versions (component TEXT PRIMARY KEY, version INTEGER NOT NULL)"
+            )
+            found = {
+                row["component"]: int(row["version"])
+                for row in connection.execute("SELECT component, version FROM schema_versions")
+            }
+            for component, version in found.items():
+                if version > known.get(component, 0):
+                    raise SchemaTooNew(
+                        f"open database {self._path}: {component} schema is version {version}, "
+                        f"this wherry knows {known.get(component, 0)}",
+                        hint="Upgrade wherry, or give it another data root with WHERRY_DATA_ROOT.",
+                    )
+            for migration in migrations:
+                if migration.version > found.get(migration.component, 0):
+                    for statement in _statements(migration.sql):
+                        connection.execute(statement)
+                    connection.execute(
+                        "INSERT INTO schema_versions VALUES (?, ?) "
+                        "ON CONFLICT (component) DO UPDATE SET version = excluded.version",
+                        (migration.component, migration.version),
+                    )
+
+
+def _statements(sql: str) -> Iterator[str]:
+    # executescript() commits the open transaction, so statements run one by one.
+    pending = ""
+    for line in sql.splitlines(keepends=True):
+        pending += line
+        if sqlite3.complete_statement(pending):
+            yield pending
+            pending = ""
+    if pending.strip():
+        yield pending
