@@ -1,0 +1,388 @@
+"""The engine's side of zygote and monitor.
+
+One :class:`Dispatcher` per engine reads every connection (one epoll thread) and runs event callbacks in
+order on a second thread, so that a callback may send requests itself. Every method here may be called from
+any thread.
+"""
+
+import os
+import queue
+import select
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from wherry.errors import Conflict, InvalidParameter, NotFound, System, Unavailable, WherryError
+from wherry.linux.fdsocket import connect_unix
+from wherry.monitor.attach_options import AttachOptions
+from wherry.monitor.protocol import Message, ProtocolError, Receiver, is_disconnect, send
+from wherry.settings import Settings
+
+Event = dict[str, Any]
+EventCallback = Callable[[Event], None]
+
+_REPLY_TIMEOUT_SECONDS = 60.0
+_KINDS: dict[str, type[WherryError]] = {
+    "not_found": NotFound,
+    "conflict": Conflict,
+    "invalid": InvalidParameter,
+    "unavailable": Unavailable,
+}
+
+
+class StartFailed(WherryError):
+    """A container or exec process did not come to life; ``exit_code`` is 125, 126 or 127 as Docker's."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class MonitorGone(Unavailable):
+    """The monitor's connection ended: the container's last exit was recorded, or the monitor was killed."""
+
+
+class Dispatcher:
+    """Reads all connections. ``close`` ends both threads; connections are closed by their owners."""
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._channels: dict[int, _Channel] = {}
+        self._lock = threading.Lock()
+        self._events: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._epoll.register(self._wake, select.EPOLLIN)
+        self._closing = False
+        self._threads = (
+            threading.Thread(target=self._read, name="monitor-reader", daemon=True),
+            threading.Thread(target=self._call, name="monitor-events", daemon=True),
+        )
+        for thread in self._threads:
+            thread.start()
+
+    def add(self, channel: "_Channel") -> None:
+        """Begin to read ``channel``."""
+        with self._lock:
+            self._channels[channel.fd] = channel
+        self._epoll.register(channel.fd, select.EPOLLIN)
+
+    def run_later(self, call: Callable[[], None]) -> None:
+        """Run ``call`` on the events thread after everything queued before it."""
+        self._events.put(call)
+
+    def close(self) -> None:
+        """End both threads; idempotent."""
+        self._closing = True
+        os.eventfd_write(self._wake, 1)
+        self._events.put(None)
+
+    def _read(self) -> None:
+        while not self._closing:
+            for fd, _ in self._epoll.poll():
+                channel = self._channels.get(fd)
+                if channel is not None and not channel.read_ready():
+                    self._epoll.unregister(fd)
+                    with self._lock:
+                        del self._channels[fd]
+                    channel.finish()
+        self._epoll.close()
+        os.close(self._wake)
+
+    def _call(self) -> None:
+        while (call := self._events.get()) is not None:
+            try:
+                call()
+            except Exception as exc:  # a bug in one subscriber must not silence the others
+                threading.excepthook(
+                    threading.ExceptHookArgs((type(exc), exc, exc.__traceback__, threading.current_thread()))
+                )
+
+
+class _Channel:
+    """Requests and answers over one seqpacket socket."""
+
+    def __init__(self, endpoint: socket.socket, dispatcher: Dispatcher, name: str, on_event: EventCallback) -> None:
+        self._endpoint = endpoint
+        self._receiver = Receiver(endpoint)
+        self._name = name
+        self._on_event = on_event
+        self._lock = threading.Lock()
+        self._sequence = 0
+        self._waiting: dict[int, queue.SimpleQueue[tuple[Message, list[int]] | None]] = {}
+        self._gone = False
+        self.fd = endpoint.fileno()
+        dispatcher.add(self)
+
+    def request(
+        self, message: Message, fds: Sequence[int] = (), *, timeout_seconds: float = _REPLY_TIMEOUT_SECONDS
+    ) -> tuple[Any, list[int]]:
+        """Send and wait for the answer: its value and descriptors. Raises the error that the peer answered,
+        MonitorGone when the connection ends first, Unavailable after the time-out."""
+        slot: queue.SimpleQueue[tuple[Message, list[int]] | None] = queue.SimpleQueue()
+        with self._lock:
+            if self._gone:
+                raise MonitorGone(f"{self._name} is gone")
+            self._sequence += 1
+            sequence = self._sequence
+            self._waiting[sequence] = slot
+            try:
+                send(self._endpoint, {**message, "seq": sequence}, fds)
+            except OSError as exc:
+                del self._waiting[sequence]
+                if is_disconnect(exc):
+                    raise MonitorGone(f"{self._name} is gone") from exc
+                raise System(f"send {message['op']} to {self._name}: {exc.strerror}") from exc
+        try:
+            answer = slot.get(timeout=timeout_seconds)
+        except queue.Empty:
+            with self._lock:
+                self._waiting.pop(sequence, None)
+            raise Unavailable(f"{self._name} did not answer {message['op']} within {timeout_seconds:g} s") from None
+        if answer is None:
+            raise MonitorGone(f"{self._name} is gone")
+        reply, received = answer
+        if "error" in reply:
+            raise _error(reply["error"])
+        return reply.get("ok"), received
+
+    def read_ready(self) -> bool:
+        """Take what is there; False at the end of the connection."""
+        try:
+            while (received := self._receiver.receive(socket.MSG_DONTWAIT)) is not None:
+                self._take(*received)
+        except BlockingIOError:
+            return True
+        except (ProtocolError, OSError):
+            return False  # a peer that talks nonsense or was reset is treated as gone
+        return False
+
+    def _take(self, message: Message, fds: list[int]) -> None:
+        if "event" in message:
+            self._on_event(message)
+            return
+        with self._lock:
+            slot = self._waiting.pop(message.get("seq", 0), None)
+        if slot is not None:
+            slot.put((message, fds))
+            return
+        for fd in fds:
+            os.close(fd)
+
+    def finish(self) -> None:
+        """The connection ended: wake every waiter."""
+        with self._lock:
+            self._gone = True
+            waiting, self._waiting = self._waiting, {}
+            self._receiver.close()
+            self._endpoint.close()
+        for slot in waiting.values():
+            slot.put(None)
+        self._on_event({"event": "disconnected"})
+
+    def close(self) -> None:
+        """Hang up; the dispatcher closes the descriptor when it sees the end. Idempotent."""
+        with self._lock:
+            if not self._gone:
+                try:
+                    self._endpoint.shutdown(socket.SHUT_RDWR)
+                except OSError as exc:
+                    if not is_disconnect(exc):
+                        raise
+
+
+def _error(error: Message) -> WherryError:
+    if error["kind"] == "start_failed":
+        return StartFailed(error["message"], error["exit_code"])
+    return _KINDS.get(error["kind"], System)(error["message"])
+
+
+class MonitorConnection:
+    """One container's monitor. Events come as dicts with ``event`` and ``id`` (see protocol.py and seams.md);
+    ``disconnected`` is the last one: after ``exited`` with ``restarting`` false it is the normal end, without
+    it the monitor was killed and the engine must kill the container's cgroup (R15)."""
+
+    def __init__(self, endpoint: socket.socket, dispatcher: Dispatcher, container_id: str) -> None:
+        self.container_id = container_id
+        self._dispatcher = dispatcher
+        self._events_lock = threading.Lock()
+        self._early: list[Event] | None = []
+        self._callback: EventCallback | None = None
+        self._channel = _Channel(endpoint, dispatcher, f"monitor of container {container_id[:12]}", self._on_event)
+
+    @classmethod
+    def connect(cls, run_dir: str, container_id: str, dispatcher: Dispatcher) -> "MonitorConnection":
+        """Connect to a live monitor (``run_dir`` is the container's); subscribed from the first moment.
+        Raises MonitorGone when none listens there."""
+        try:
+            endpoint = connect_unix(f"{run_dir}/monitor.sock", socket.SOCK_SEQPACKET)
+        except OSError as exc:
+            raise MonitorGone(f"connect to monitor of container {container_id[:12]}: {exc.strerror}") from exc
+        return cls(endpoint, dispatcher, container_id)
+
+    def subscribe(self, callback: EventCallback) -> None:
+        """Call ``callback`` (events thread) for every event since the connection began, in order."""
+        with self._events_lock:
+            early, self._early = self._early or [], None
+            self._callback = callback
+            for event in early:
+                self._dispatcher.run_later(lambda event=event: callback(event))  # type: ignore[misc]
+
+    def _on_event(self, event: Event) -> None:
+        event.setdefault("id", self.container_id)
+        with self._events_lock:
+            if self._early is not None:
+                self._early.append(event)
+                return
+            callback = self._callback
+            assert callback is not None
+            self._dispatcher.run_later(lambda: callback(event))
+
+    def start(self, *, timeout_seconds: float = 120.0) -> dict[str, Any]:
+        """Let the created container execve; ``{"pid", "started_at"}``. Raises StartFailed."""
+        return self._ask({"op": "start"}, timeout_seconds=timeout_seconds)
+
+    def state(self) -> dict[str, Any]:
+        """``status`` (created running paused restarting exited), ``pid``, ``started_at``, ``finished_at``,
+        ``exit_code``, ``oom``, ``error``, ``restart_count``, ``health``, ``execs``."""
+        return self._ask({"op": "state"})
+
+    def kill(self, signal: int, *, everyone: bool = False) -> None:
+        """Signal the init, or with ``everyone`` every process. Raises Conflict when it does not run."""
+        self._ask({"op": "kill", "signal": signal, "all": everyone})
+
+    def stop(self, signal: int, timeout_seconds: float) -> None:
+        """Signal, SIGKILL after the time-out (negative: never), no restart afterwards. Returns when the exit is
+        recorded and ``exited`` was sent; Unavailable 2 s after a SIGKILL that did not help (R35)."""
+        reply_timeout = 1e9 if timeout_seconds < 0 else timeout_seconds + 30.0
+        self._ask({"op": "stop", "signal": signal, "timeout": timeout_seconds}, timeout_seconds=reply_timeout)
+
+    def cancel_restart(self) -> None:
+        """Never restart again; a container that waits for its restart is over now."""
+        self._ask({"op": "cancel_restart"})
+
+    def set_restart(self, policy: str, max_retries: int = 0) -> None:
+        """Another restart policy, in force from the next exit."""
+        self._ask({"op": "set_restart", "policy": policy, "max_retries": max_retries})
+
+    def resize(self, height: int, width: int) -> None:
+        """Set the terminal's size."""
+        self._ask({"op": "resize", "height": height, "width": width})
+
+    def attach(self, fd: int, options: AttachOptions) -> None:
+        """Hand the client's socket over (duplicated; the caller closes its own)."""
+        self._ask({"op": "attach", "attach": options.to_message()}, [fd])
+
+    def exec(
+        self, exec_id: str, process: dict[str, Any], *, fd: int | None = None, options: AttachOptions | None = None
+    ) -> int:
+        """Run ``process`` (an OCI process object) in the container; its pid. ``fd`` is the client's socket;
+        ``options.stdin`` decides whether the process gets a pipe or /dev/null. Raises StartFailed."""
+        message: Message = {"op": "exec", "exec_id": exec_id, "process": process}
+        if fd is not None:
+            message["attach"] = (options or AttachOptions()).to_message()
+        return int(self._ask(message, [] if fd is None else [fd])["pid"])
+
+    def exec_resize(self, exec_id: str, height: int, width: int) -> None:
+        """Set the size of an exec's terminal. Raises NotFound when it is over."""
+        self._ask({"op": "exec_resize", "exec_id": exec_id, "height": height, "width": width})
+
+    def exec_signal(self, exec_id: str, signal: int) -> None:
+        """Signal an exec's process by its pidfd. Raises NotFound when it is over."""
+        self._ask({"op": "exec_signal", "exec_id": exec_id, "signal": signal})
+
+    def pause(self) -> None:
+        """Freeze every process. Raises Conflict when it is paused or not running."""
+        self._ask({"op": "pause"})
+
+    def resume(self) -> None:
+        """Thaw. Raises Conflict when it is not paused."""
+        self._ask({"op": "resume"})
+
+    def update(self, resources: dict[str, Any]) -> None:
+        """Apply an OCI ``linux.resources`` object."""
+        self._ask({"op": "update", "resources": resources})
+
+    def stats(self) -> dict[str, Any]:
+        """What ``runtime.cgroups.Cgroups.stats`` gives, and ``networks``: interface → counters."""
+        return self._ask({"op": "stats"})
+
+    def processes(self) -> list[int]:
+        """The host pids of every process in the container's cgroup."""
+        return list(self._ask({"op": "processes"})["pids"])
+
+    def close(self) -> None:
+        """Hang up; the container and its monitor go on."""
+        self._channel.close()
+
+    def _ask(self, message: Message, fds: Sequence[int] = (), *, timeout_seconds: float = 60.0) -> dict[str, Any]:
+        value, received = self._channel.request(message, fds, timeout_seconds=timeout_seconds)
+        for fd in received:
+            os.close(fd)
+        return value or {}
+
+
+class Zygote:
+    """The process that forks monitors. ``on_lost`` is called when it dies (the engine should then exit)."""
+
+    def __init__(self, endpoint: socket.socket, dispatcher: Dispatcher, on_lost: Callable[[], None]) -> None:
+        self._dispatcher = dispatcher
+        self._on_lost = on_lost
+        self._closed = False
+        self._channel = _Channel(endpoint, dispatcher, "zygote", self._on_event)
+
+    @classmethod
+    def connect(cls, settings: Settings, dispatcher: Dispatcher, on_lost: Callable[[], None]) -> "Zygote":
+        """Connect by name; an engine that the zygote started uses :meth:`inherited`."""
+        try:
+            endpoint = connect_unix(settings.zygote_socket, socket.SOCK_SEQPACKET)
+        except OSError as exc:
+            raise Unavailable(f"connect to zygote {settings.zygote_socket}: {exc.strerror}") from exc
+        return cls(endpoint, dispatcher, on_lost)
+
+    @classmethod
+    def inherited(cls, dispatcher: Dispatcher, on_lost: Callable[[], None]) -> "Zygote":
+        """The connection that the zygote passed (``WHERRY_ZYGOTE_FD``). Raises Unavailable when there is none."""
+        fd = os.environ.get("WHERRY_ZYGOTE_FD")
+        if fd is None:
+            raise Unavailable("no zygote started this engine", hint="Start it with `wherry serve`.")
+        return cls(socket.socket(fileno=int(fd)), dispatcher, on_lost)
+
+    def version(self) -> dict[str, Any]:
+        """``{"protocol", "version", "fingerprint", "pid"}`` of the running zygote."""
+        return dict(self._channel.request({"op": "version"})[0])
+
+    def replace(self) -> None:
+        """Re-execute the zygote from the code on disk; monitors, sockets and this engine are unaffected."""
+        self._channel.request({"op": "replace"})
+
+    def ready(self) -> None:
+        """Tell that the engine accepts connections (ends the zygote's count of failed starts)."""
+        self._channel.request({"op": "ready"})
+
+    def spawn(
+        self,
+        request: dict[str, Any],
+        *,
+        listeners: Sequence[int] = (),
+        attach: Sequence[tuple[int, AttachOptions]] = (),
+    ) -> MonitorConnection:
+        """Fork a monitor that begins to create the container at once (start request of seams.md); follow with
+        :meth:`MonitorConnection.start`. Descriptors are duplicated; the caller closes its own."""
+        message: Message = {
+            "op": "spawn",
+            "request": request,
+            "listeners": len(listeners),
+            "attach": [options.to_message() for _, options in attach],
+        }
+        _, fds = self._channel.request(message, [*listeners, *(fd for fd, _ in attach)])
+        return MonitorConnection(socket.socket(fileno=fds[0]), self._dispatcher, request["id"])
+
+    def close(self) -> None:
+        """Hang up without calling ``on_lost``."""
+        self._closed = True
+        self._channel.close()
+
+    def _on_event(self, event: Event) -> None:
+        if event["event"] == "disconnected" and not self._closed:
+            self._on_lost()
