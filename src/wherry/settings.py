@@ -1,8 +1,8 @@
 """Where things are and how the engine behaves: defaults, the settings file, environment, flags.
 
 The settings file is ``/etc/wherry/daemon.json`` (rootless ``~/.config/wherry/daemon.json``, or
-``WHERRY_CONFIG``) with the keys of Docker's ``daemon.json``. The CLI needs only the paths, so this module
-imports nothing beyond the standard library, and reads the file only in :func:`load`.
+``WHERRY_CONFIG``) with the keys of Docker's ``daemon.json``; it is read only in :func:`load`. A client needs
+no more than :mod:`wherry.roots`.
 """
 
 import hashlib
@@ -11,10 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from wherry import roots
 from wherry.errors import InvalidParameter
-
-DEFAULT_DATA_ROOT = "/var/lib/wherry"
-DEFAULT_RUN_ROOT = "/run/wherry"
+from wherry.roots import DEFAULT_DATA_ROOT, DEFAULT_RUN_ROOT
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +78,7 @@ class Settings:
     @property
     def api_socket(self) -> str:
         """The Docker Engine API's unix socket."""
-        return f"{self.run_root}/wherry.sock"
+        return roots.api_socket(self.run_root)
 
     @property
     def zygote_socket(self) -> str:
@@ -96,13 +95,7 @@ class Settings:
 
 def paths() -> Settings:
     """The settings that the environment alone decides: what a client needs to find its engine."""
-    data_root = os.environ.get("WHERRY_DATA_ROOT", "")
-    run_root = os.environ.get("WHERRY_RUN_ROOT", "")
-    if os.geteuid() != 0:
-        home = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
-        runtime = os.environ.get("XDG_RUNTIME_DIR") or f"/tmp/wherry-{os.getuid()}"
-        return Settings(data_root=data_root or f"{home}/wherry", run_root=run_root or f"{runtime}/wherry")
-    return Settings(data_root=data_root or DEFAULT_DATA_ROOT, run_root=run_root or DEFAULT_RUN_ROOT)
+    return Settings(data_root=roots.data_root(), run_root=roots.run_root())
 
 
 def load(overrides: Mapping[str, Any] | None = None) -> Settings:
