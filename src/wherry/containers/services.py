@@ -1,0 +1,32 @@
+"""What the verbs work with: one object, built once by the engine."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from wherry.containers.exec_store import ExecStore
+from wherry.containers.store import Registry
+from wherry.events.bus import EventBus
+from wherry.images.service import Images
+from wherry.metadata.database import Database
+from wherry.monitor.client import Zygote
+from wherry.network.controller import NetworkController
+from wherry.settings import Settings
+from wherry.snapshots.snapshotter import Snapshotter
+from wherry.volumes.store import Volumes
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The services below ``containers/`` and the registries of it."""
+
+    settings: Settings
+    database: Database
+    images: Images
+    snapshotter: Snapshotter
+    networks: NetworkController
+    volumes: Volumes
+    zygote: Zygote
+    events: EventBus
+    containers: Registry
+    execs: ExecStore
+    background: Callable[[Callable[[], None]], None]

@@ -1,0 +1,198 @@
+"""Volumes by name: the rows, the directories behind them, who uses them.
+
+    table volumes(name, created_ns, document)     document: ``Volume`` as JSON
+    <data_root>/volumes/<name>/_data              see local.py
+
+Write order: directory, then row; delete: row, then rename into the trash, then the sweep (R41).
+Lock: ``_locks`` by volume name (rank 2 of metadata/locks.py).
+"""
+
+import secrets
+import threading
+import time
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from wherry.errors import Conflict, InvalidParameter, NotFound
+from wherry.events.bus import EventBus
+from wherry.metadata.database import Database, Migration
+from wherry.metadata.locks import KeyedLocks
+from wherry.settings import Settings
+from wherry.volumes.local import DRIVER, LocalDriver, check_options
+from wherry.volumes.mount_spec import check_volume_name
+
+MIGRATIONS = (
+    Migration(
+        "volumes",
+        1,
+        "CREATE TABLE volumes (name TEXT PRIMARY KEY, created_ns INTEGER NOT NULL, document BLOB NOT NULL);",
+    ),
+)
+
+ANONYMOUS_LABEL = "com.docker.volume.anonymous"
+
+
+class NoSuchVolume(NotFound):
+    """Docker's wording."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"get {name}: no such volume")
+
+
+class Volume(msgspec.Struct, frozen=True):
+    """One volume. ``mountpoint`` is the directory that containers see."""
+
+    name: str
+    mountpoint: str
+    created_ns: int
+    labels: dict[str, str] | None = None
+    options: dict[str, str] | None = None
+    anonymous: bool = False
+
+
+class Volumes:
+    """All volumes of an engine; thread-safe."""
+
+    def __init__(self, settings: Settings, database: Database, events: EventBus) -> None:
+        self._database = database
+        self._events = events
+        self._locks = KeyedLocks()
+        self._users_lock = threading.Lock()
+        self._users: dict[str, set[str]] = {}
+        self.driver = LocalDriver(settings.data_root)
+        for path in self.driver.leftovers():
+            self.driver.sweep(path)
+
+    def create(
+        self,
+        name: str = "",
+        driver: str = "",
+        labels: Mapping[str, str] | None = None,
+        options: Mapping[str, str] | None = None,
+        *,
+        anonymous: bool = False,
+        user: str = "",
+    ) -> Volume:
+        """The volume of that name, made when it is missing (an existing one must agree in its options).
+
+        An empty name makes an anonymous volume. ``user`` is a container id that uses it from now on, so that no
+        ``prune`` comes between.
+        """
+        if driver not in ("", DRIVER):
+            raise NotFound(f'error looking up volume plugin {driver}: plugin "{driver}" not found')
+        if not name:
+            name, anonymous = secrets.token_hex(32), True
+        check_volume_name(name)
+        check_options(options or {})
+        with self._locks.hold(name):
+            found = self._find(name)
+            if found is not None:
+                if options and (found.options or {}) != dict(options):
+                    raise Conflict(f"create {name}: volume {name} already exists with different options")
+                if user:
+                    self.use(name, user)
+                return found
+            if anonymous:
+                labels = {ANONYMOUS_LABEL: "", **(labels or {})}
+            volume = Volume(
+                name=name,
+                mountpoint=self.driver.create(name),
+                created_ns=time.time_ns(),
+                labels=dict(labels) if labels is not None else None,
+                options=dict(options) if options is not None else None,
+                anonymous=anonymous,
+            )
+            with self._database.write() as connection:
+                connection.execute(
+                    "INSERT INTO volumes VALUES (?, ?, ?)", (name, volume.created_ns, msgspec.json.encode(volume))
+                )
+            if user:
+                self.use(name, user)
+        self._events.publish("volume", "create", name, {"driver": DRIVER})
+        return volume
+
+    def get(self, name: str) -> Volume:
+        """The volume, or NoSuchVolume."""
+        found = self._find(name)
+        if found is None:
+            raise NoSuchVolume(name)
+        return found
+
+    def all(self) -> list[Volume]:
+        """Every volume by name."""
+        rows = self._database.read().execute("SELECT document FROM volumes ORDER BY name").fetchall()
+        return [msgspec.json.decode(row["document"], type=Volume) for row in rows]
+
+    def use(self, name: str, container_id: str) -> None:
+        """Count a container as user of a volume: it cannot be removed while one is left."""
+        with self._users_lock:
+            self._users.setdefault(name, set()).add(container_id)
+
+    def release(self, name: str, container_id: str) -> None:
+        """The container does not use the volume any more. Idempotent."""
+        with self._users_lock:
+            users = self._users.get(name, set())
+            users.discard(container_id)
+            if not users:
+                self._users.pop(name, None)
+
+    def users(self, name: str) -> list[str]:
+        """Ids of the containers that use the volume."""
+        with self._users_lock:
+            return sorted(self._users.get(name, ()))
+
+    def remove(self, name: str, *, force: bool = False) -> int:
+        """Delete a volume that nobody uses; the number of bytes freed is not measured (see ``prune``).
+
+        Raises NoSuchVolume (not with ``force``) and Conflict when it is in use.
+        """
+        with self._locks.hold(name):
+            if self._find(name) is None:
+                if force:
+                    return 0
+                raise NoSuchVolume(name)
+            users = self.users(name)
+            if users:
+                raise Conflict(f"remove {name}: volume is in use - [{', '.join(users)}]")
+            with self._database.write() as connection:
+                connection.execute("DELETE FROM volumes WHERE name = ?", (name,))
+            discarded = self.driver.discard(name)
+        if discarded is not None:
+            self.driver.sweep(discarded)
+        self._events.publish("volume", "destroy", name, {"driver": DRIVER})
+        return 0
+
+    def prune(self, filters: Mapping[str, Sequence[str]]) -> dict[str, object]:
+        """Remove unused anonymous volumes (every unused one with the filter ``all=true``)."""
+        every = any(value.lower() in ("1", "true") for value in filters.get("all", ()))
+        deleted, reclaimed = [], 0
+        for volume in self.all():
+            if not (volume.anonymous or every) or self.users(volume.name) or not _labels_match(volume, filters):
+                continue
+            size = self.driver.size_bytes(volume.name)
+            try:
+                self.remove(volume.name)
+            except (Conflict, NotFound):
+                continue  # taken into use, or removed by somebody else, since the listing
+            deleted.append(volume.name)
+            reclaimed += size
+        self._events.publish("volume", "prune", "", {"reclaimed": str(reclaimed)})
+        return {"VolumesDeleted": deleted, "SpaceReclaimed": reclaimed}
+
+    def _find(self, name: str) -> Volume | None:
+        row = self._database.read().execute("SELECT document FROM volumes WHERE name = ?", (name,)).fetchone()
+        return msgspec.json.decode(row["document"], type=Volume) if row is not None else None
+
+
+def _labels_match(volume: Volume, filters: Mapping[str, Sequence[str]]) -> bool:
+    labels = volume.labels or {}
+
+    def has(wanted: str) -> bool:
+        key, separator, value = wanted.partition("=")
+        return key in labels and (not separator or labels[key] == value)
+
+    unknown = set(filters) - {"label", "label!", "all"}
+    if unknown:
+        raise InvalidParameter(f"invalid filter '{sorted(unknown)[0]}'")
+    return all(has(w) for w in filters.get("label", ())) and not any(has(w) for w in filters.get("label!", ()))
