@@ -8,6 +8,7 @@ import socket
 import struct
 from collections.abc import Iterator
 from types import TracebackType
+from typing import Self
 
 NLM_F_REQUEST = 0x01
 NLM_F_ACK = 0x04
@@ -74,7 +75,7 @@ class NetlinkSocket:
         self._socket.bind((0, 0))
         self._sequence = 0
 
-    def __enter__(self) -> "NetlinkSocket":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -94,15 +95,33 @@ class NetlinkSocket:
         first refused message, after every answer was read.
         """
         names: dict[int, str] = {}
-        parts: list[bytes] = []
-        for what, kind, flags, body in messages:
-            self._sequence += 1
-            names[self._sequence] = what
-            length = _HEADER.size + len(body)
-            parts.append(_HEADER.pack(length, kind, flags | NLM_F_REQUEST | NLM_F_ACK, self._sequence, 0))
-            parts.append(body)
-            parts.append(b"\0" * (-length % 4))
+        parts = [self._message(kind, flags | NLM_F_ACK, body, names, what) for what, kind, flags, body in messages]
         self._socket.send(b"".join(parts))
+        self._acknowledgements(names)
+
+    def execute_transaction(
+        self,
+        begin: tuple[int, bytes],
+        messages: list[tuple[str, int, int, bytes]],
+        end: tuple[int, bytes],
+    ) -> None:
+        """Like ``execute``, between a begin and an end message ``(type, body)`` that make it all or nothing."""
+        names: dict[int, str] = {}
+        parts = [self._message(begin[0], 0, begin[1], names, "")]
+        parts += [self._message(kind, flags | NLM_F_ACK, body, names, what) for what, kind, flags, body in messages]
+        parts.append(self._message(end[0], 0, end[1], names, ""))
+        self._socket.send(b"".join(parts))
+        self._acknowledgements(names)
+
+    def _message(self, kind: int, flags: int, body: bytes, names: dict[int, str], what: str) -> bytes:
+        self._sequence += 1
+        if what:
+            names[self._sequence] = what
+        length = _HEADER.size + len(body)
+        header = _HEADER.pack(length, kind, flags | NLM_F_REQUEST, self._sequence, 0)
+        return header + body + b"\0" * (-length % 4)
+
+    def _acknowledgements(self, names: dict[int, str]) -> None:
         first_error: OSError | None = None
         while names:
             for kind, flags, sequence, body in self._receive():
