@@ -1,0 +1,98 @@
+"""P18 and P20: the command line alone, and the OCI runtime alone."""
+
+import json
+import os
+import secrets
+import shutil
+import tarfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from bench.measure import Row, Verdict, command_seconds, interleave
+from bench.peers import BIN, Wherry
+
+
+def command_line(ours: Wherry, repetitions: int) -> Row:
+    """P18: ``wherry --version`` and ``wherry ps``, and the bare interpreter they start from."""
+    row = Row("P18", "command line")
+    python = str(BIN / "python")
+    cases: dict[str, Callable[[], float]] = {
+        "wherry --version": lambda: command_seconds(ours.command("--version"), ours.environment),
+        "wherry ps": lambda: command_seconds(ours.command("ps"), ours.environment),
+        "python -c pass": lambda: command_seconds([python, "-c", "pass"], ours.environment),
+    }
+    row.series = interleave(cases, repetitions=repetitions)
+    row.verdicts.append(Verdict("wherry --version", row.series["wherry --version"].median, 40, " ms"))
+    row.verdicts.append(Verdict("wherry ps", row.series["wherry ps"].median, 60, " ms"))
+    return row
+
+
+def make_bundle(directory: Path, busybox: Path) -> Path:
+    """An OCI bundle of busybox that runs ``true``, from runc's own default config."""
+    root = directory / "bundle" / "rootfs"
+    root.mkdir(parents=True)
+    with tarfile.open(busybox) as archive:
+        archive.extractall(root, filter="fully_trusted")  # our own archive, made a moment ago
+    command_seconds([shutil.which("runc") or "runc", "spec", "--bundle", str(root.parent)], dict(os.environ))
+    config = json.loads((root.parent / "config.json").read_text())
+    config["process"]["args"] = ["true"]
+    config["process"]["terminal"] = False
+    (root.parent / "config.json").write_text(json.dumps(config))
+    return root.parent
+
+
+def oci_runtime(directory: Path, busybox: Path, repetitions: int) -> Row:
+    """P20: create, start and delete of one bundle by wherry-runtime, runc and crun; and from a warm process."""
+    row = Row("P20", "OCI runtime create+start+delete")
+    bundle = make_bundle(directory, busybox)
+    cases: dict[str, Callable[[], float]] = {}
+    for name, program in (
+        ("wherry-runtime", str(BIN / "wherry-runtime")),
+        ("runc", shutil.which("runc")),
+        ("crun", shutil.which("crun")),
+    ):
+        if program:
+            cases[name] = _cold(program, directory / f"state-{name}", bundle)
+    cases["wherry library, warm"] = _warm(bundle)
+    row.series = interleave(cases, repetitions=repetitions)
+    row.ratio("wherry-runtime", "runc", 1.5)
+    row.ratio("wherry library, warm", "crun", 0.5)
+    return row
+
+
+def _cold(program: str, root: Path, bundle: Path) -> Callable[[], float]:
+    environment = dict(os.environ)
+
+    def once() -> float:
+        name = f"bench-{secrets.token_hex(4)}"
+        total = 0.0
+        for arguments in (["create", "--bundle", str(bundle), name], ["start", name], ["delete", "--force", name]):
+            total += command_seconds([program, "--root", str(root), *arguments], environment)
+        return total
+
+    return once
+
+
+def _warm(bundle: Path) -> Callable[[], float]:
+    from wherry.runtime.create import create_container
+    from wherry.runtime.start import start_container
+
+    spec = json.loads((bundle / "config.json").read_text())
+
+    def once() -> float:
+        null = os.open(os.devnull, os.O_RDWR)
+        begin = time.perf_counter()
+        spec["linux"]["cgroupsPath"] = f"/wherry-bench-{secrets.token_hex(4)}"
+        created = create_container(
+            spec, bundle=str(bundle), container_id=secrets.token_hex(8), stdio=(null, null, null)
+        )
+        start_container(created)
+        os.waitpid(created.pid, 0)
+        created.close()
+        created.cgroups.delete()
+        elapsed = time.perf_counter() - begin
+        os.close(null)
+        return elapsed
+
+    return once
