@@ -23,19 +23,59 @@ class ConnectionLost(Unavailable):
     """The engine went away in the middle of an answer."""
 
 
-_KINDS: dict[int, type[WherryError]] = {
-    304: NotModified,
-    400: InvalidParameter,
-    401: Unauthorized,
-    403: Forbidden,
-    404: NotFound,
-    409: Conflict,
-    501: Unimplemented,
-    503: Unavailable,
+class EngineError(WherryError):
+    """The engine answered with an error: the message is its own. Always one of the kinds as well."""
+
+
+class EngineNotFound(EngineError, NotFound):
+    """404."""
+
+
+class EngineInvalidParameter(EngineError, InvalidParameter):
+    """400."""
+
+
+class EngineConflict(EngineError, Conflict):
+    """409."""
+
+
+class EngineNotModified(EngineError, NotModified):
+    """304."""
+
+
+class EngineUnauthorized(EngineError, Unauthorized):
+    """401."""
+
+
+class EngineForbidden(EngineError, Forbidden):
+    """403."""
+
+
+class EngineUnavailable(EngineError, Unavailable):
+    """503."""
+
+
+class EngineUnimplemented(EngineError, Unimplemented):
+    """501."""
+
+
+class EngineFault(EngineError, System):
+    """500, and whatever has no kind of its own."""
+
+
+_KINDS: dict[int, type[EngineError]] = {
+    304: EngineNotModified,
+    400: EngineInvalidParameter,
+    401: EngineUnauthorized,
+    403: EngineForbidden,
+    404: EngineNotFound,
+    409: EngineConflict,
+    501: EngineUnimplemented,
+    503: EngineUnavailable,
 }
 
 
-def error_of_answer(status: int, reason: str, body: bytes) -> WherryError:
+def error_of_answer(status: int, reason: str, body: bytes) -> EngineError:
     """The exception for an answer with ``status`` >= 300. The message is the engine's own, unadorned."""
     message = ""
     try:
@@ -45,4 +85,4 @@ def error_of_answer(status: int, reason: str, body: bytes) -> WherryError:
     except ValueError:
         # Not JSON: a proxy's page, or an engine before API 1.24 with plain text.
         message = body.decode("utf-8", "replace").strip()
-    return _KINDS.get(status, System)(message or f"{status} {reason}")
+    return _KINDS.get(status, EngineFault)(message or f"{status} {reason}")
