@@ -29,6 +29,9 @@ class Settings:
     insecure_registries: tuple[str, ...] = ()
     max_concurrent_downloads: int = 4
     max_download_attempts: int = 5
+    max_layer_size_bytes: int = 64 << 30
+    max_image_size_bytes: int = 256 << 30
+    token_realms: Mapping[str, str] = field(default_factory=dict)
     log_driver: str = "json-file"
     log_opts: Mapping[str, str] = field(default_factory=dict)
     default_runtime: str = "wherry"
@@ -127,7 +130,8 @@ def _read_file(path: str) -> dict[str, Any]:
 
 # Keys of daemon.json whose name or shape differs from the field's.
 _RENAMED = {"default-shm-size": "default_shm_size_bytes", "idle-timeout": "idle_timeout_seconds",
-            "shutdown-timeout": "shutdown_timeout_seconds", "no-new-privileges": "no_new_privileges"}  # fmt: skip
+            "shutdown-timeout": "shutdown_timeout_seconds",
+            "max-layer-size": "max_layer_size_bytes", "max-image-size": "max_image_size_bytes", "no-new-privileges": "no_new_privileges"}  # fmt: skip
 
 
 def _setting(path: str, key: str, raw: Any) -> list[tuple[str, Any]]:

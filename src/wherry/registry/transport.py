@@ -1,0 +1,381 @@
+"""HTTP to one origin: connections kept alive, TLS, proxies, time-outs, redirects followed under rules.
+
+Out of scope: what the requests mean, and retries. Thread-safe: a connection serves one answer at a time and
+goes back to the pool when its body has been read to the end.
+
+Redirects (S09): at most ten, never from https to http, ``Authorization`` only to the origin it was meant
+for, and never to a link-local address, nor to loopback for a registry that is not on loopback. The address
+is checked on the connected socket, so a name that resolves differently the second time gains nothing.
+"""
+
+import http.client
+import ipaddress
+import os
+import socket
+import ssl
+import threading
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from wherry import __version__
+from wherry.registry.endpoints import Endpoint, split_host
+from wherry.registry.errors import MAX_ERROR_BYTES, ConnectionFailed, RegistryForbidden, from_network
+
+MAX_REDIRECTS: Final = 10
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_PORTS: Final = {"https": 443, "http": 80}
+_IDLE_PER_ORIGIN: Final = 8
+_PROBE_SECONDS: Final = 3.0
+_USER_AGENT: Final = f"wherry/{__version__}"
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds. ``stall`` is the longest silence in the middle of an answer."""
+
+    connect: float = 15.0
+    stall: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Scheme, host and port: who may see what is meant for whom."""
+
+    scheme: str
+    host: str
+    port: int
+
+    @property
+    def authority(self) -> str:
+        """``host[:port]`` for the Host header and messages."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.authority}"
+
+
+class Response:
+    """An answer whose body is still to be read. A context manager; leaving it early drops the connection."""
+
+    def __init__(self, raw: http.client.HTTPResponse, connection: http.client.HTTPConnection, url: str) -> None:
+        self._raw = raw
+        self._connection = connection
+        self._missing = None if raw.chunked else raw.length
+        self.pooled: tuple[Transport, Origin] | None = None
+        self.url = url
+        self.status = raw.status
+        self.content_length = self._missing
+        """As announced; None for a chunked or unbounded body."""
+
+    def header(self, name: str) -> str:
+        """A header's value, empty when absent."""
+        return self._raw.getheader(name) or ""
+
+    def read(self, size: int) -> bytes:
+        """What has arrived, at most ``size`` bytes; empty at the end, early or not. Raises ConnectionFailed."""
+        if self._missing is not None:  # Python before 3.11.8 does not count what read1() has given
+            size = min(size, self._missing)
+            if size == 0:
+                self._raw.close()
+                return b""
+        try:
+            data = self._raw.read1(size)
+        except (OSError, http.client.HTTPException, ValueError) as exc:
+            raise from_network(exc, url=self.url, host="") from exc
+        if self._missing is not None and data:
+            self._missing -= len(data)
+            if self._missing == 0:
+                self._raw.close()
+        return data
+
+    def read_all(self, limit_bytes: int) -> bytes:
+        """The whole body, cut after ``limit_bytes`` + 1 bytes so that the caller can see it was too long."""
+        parts: list[bytes] = []
+        missing = limit_bytes + 1
+        while missing and (part := self.read(min(missing, 1 << 20))):
+            parts.append(part)
+            missing -= len(part)
+        return b"".join(parts)
+
+    def __enter__(self) -> "Response":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.pooled is not None and self._raw.isclosed() and not self._missing and not self._raw.will_close:
+            transport, origin = self.pooled
+            transport.put_back(origin, self._connection)
+        else:
+            self._raw.close()
+            self._connection.close()
+
+
+class Transport:
+    """Connections for one endpoint and whatever it redirects to."""
+
+    def __init__(self, endpoint: Endpoint, timeouts: Timeouts | None = None) -> None:
+        self.endpoint = endpoint
+        self._timeouts = timeouts or Timeouts()
+        self._lock = threading.Lock()
+        self._idle: dict[Origin, list[http.client.HTTPConnection]] = {}
+        self._scheme: str | None = endpoint.schemes[0] if len(endpoint.schemes) == 1 else None
+        self._contexts: dict[bool, ssl.SSLContext] = {}
+
+    @property
+    def origin(self) -> Origin | None:
+        """Where the endpoint turned out to be; None before the first answer of a host with two schemes."""
+        return self._origin(self._scheme) if self._scheme else None
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        *,
+        authorization: str = "",
+        accept_errors: bool = True,
+    ) -> Response:
+        """Send a request to the endpoint and follow redirects. ``path`` begins with ``/v2/``.
+
+        Tries https, then http where the endpoint allows it, and remembers what answered. Raises
+        ConnectionFailed, RegistryForbidden.
+        """
+        last: ConnectionFailed | None = None
+        for scheme in (self._scheme,) if self._scheme else self.endpoint.schemes:
+            try:
+                response = self._follow(
+                    method, self._origin(scheme), self.endpoint.prefix + path, headers, authorization
+                )
+            except ConnectionFailed as exc:
+                if last is None or not isinstance(exc.__cause__, ConnectionRefusedError):
+                    last = exc
+                continue
+            self._scheme = scheme
+            return response
+        assert last is not None
+        raise last
+
+    def request_url(
+        self, method: str, url: str, headers: Mapping[str, str], *, body: bytes | None = None
+    ) -> Response:
+        """A request to another origin on the endpoint's word, such as its token server; no redirects."""
+        origin, path = parse_url(url)
+        return self._send(method, origin, path, headers, body, foreign=not self._is_own(origin))
+
+    def put_back(self, origin: Origin, connection: http.client.HTTPConnection) -> None:
+        """Keep a connection whose answer has been read to the end."""
+        with self._lock:
+            idle = self._idle.setdefault(origin, [])
+            if len(idle) < _IDLE_PER_ORIGIN:
+                idle.append(connection)
+                return
+        connection.close()
+
+    def close(self) -> None:
+        """Close every idle connection."""
+        with self._lock:
+            idle, self._idle = self._idle, {}
+        for connections in idle.values():
+            for connection in connections:
+                connection.close()
+
+    def _origin(self, scheme: str) -> Origin:
+        return Origin(scheme, *split_host(self.endpoint.host, _PORTS[scheme]))
+
+    def _is_own(self, origin: Origin) -> bool:
+        return split_host(self.endpoint.host, origin.port) == (origin.host, origin.port)
+
+    def _follow(
+        self, method: str, start: Origin, path: str, headers: Mapping[str, str], authorization: str
+    ) -> Response:
+        origin = start
+        for _ in range(MAX_REDIRECTS + 1):
+            sent = dict(headers)
+            if authorization and origin == start:
+                sent["Authorization"] = authorization
+            response = self._send(method, origin, path, sent, None, foreign=origin != start)
+            location = response.header("Location")
+            if response.status not in _REDIRECTS or not location:
+                return response
+            with response:
+                response.read_all(MAX_ERROR_BYTES)
+            target, path = parse_url(urllib.parse.urljoin(f"{origin}{path}", location))
+            if origin.scheme == "https" and target.scheme != "https":
+                raise RegistryForbidden(f"refuse redirect from {origin} to {target}: https to http")
+            origin = target
+        raise RegistryForbidden(f"refuse redirect from {start}: stopped after {MAX_REDIRECTS} redirects")
+
+    def _send(
+        self, method: str, origin: Origin, path: str, headers: Mapping[str, str], body: bytes | None, *, foreign: bool
+    ) -> Response:
+        url = f"{origin}{path}"
+        shown = f"{origin}{path.partition('?')[0]}"
+        sent = {"Host": origin.authority, "User-Agent": _USER_AGENT, "Accept-Encoding": "identity", **headers}
+        proxy = _proxy_for(origin)
+        for reused in (True, False):
+            connection = self._take(origin) if reused else None
+            if reused and connection is None:
+                continue
+            if connection is None:
+                connection = self._connect(origin, proxy, shown, foreign=foreign)
+            try:
+                connection.request(method, url if proxy and origin.scheme == "http" else path, body, sent)
+                response = Response(connection.getresponse(), connection, shown)
+                response.pooled = (self, origin)
+                return response
+            except (OSError, http.client.HTTPException) as exc:
+                connection.close()
+                if not reused:
+                    raise from_network(exc, url=shown, host=origin.host) from exc
+                # A kept connection that the server has closed meanwhile: once more on a new one.
+            except BaseException:
+                connection.close()
+                raise
+        raise AssertionError("unreachable")
+
+    def _take(self, origin: Origin) -> http.client.HTTPConnection | None:
+        with self._lock:
+            idle = self._idle.get(origin)
+            return idle.pop() if idle else None
+
+    def _connect(
+        self, origin: Origin, proxy: Origin | None, shown: str, *, foreign: bool
+    ) -> http.client.HTTPConnection:
+        first = proxy or origin
+        address = ""
+        sock: socket.socket | None = None
+        try:
+            sock, address = _dial(first, self._timeouts.connect)
+            if foreign:
+                _check_address(sock.getpeername()[0] if proxy is None else origin.host, self.endpoint, origin)
+            connection = http.client.HTTPConnection(first.host, first.port)
+            connection.sock = sock
+            if proxy is not None and proxy.scheme == "https":
+                connection.sock = sock = self._context(verify=True).wrap_socket(sock, server_hostname=proxy.host)
+            if proxy is not None and origin.scheme == "https":
+                _tunnel(connection, origin)
+            if origin.scheme == "https":
+                context = self._context(verify=self.endpoint.verify or foreign)
+                if self._scheme is None:  # a plain HTTP server may wait for ever for the end of our TLS greeting
+                    sock.settimeout(min(_PROBE_SECONDS, self._timeouts.connect))
+                connection.sock = sock = context.wrap_socket(sock, server_hostname=origin.host)
+            sock.settimeout(self._timeouts.stall)
+            return connection
+        except (OSError, http.client.HTTPException) as exc:
+            if sock is not None:
+                sock.close()
+            url = shown if foreign else f"{origin}/v2/"
+            raise from_network(exc, url=url, host=first.host, address=address) from exc
+        except BaseException:
+            if sock is not None:
+                sock.close()
+            raise
+
+    def _context(self, *, verify: bool) -> ssl.SSLContext:
+        with self._lock:
+            context = self._contexts.get(verify)
+            if context is None:
+                context = self._contexts[verify] = _ssl_context(self.endpoint.certificates, verify=verify)
+            return context
+
+
+def parse_url(url: str) -> tuple[Origin, str]:
+    """Origin and path (with query) of an http(s) URL from a registry; raises RegistryForbidden for others."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        port = parts.port
+    except ValueError as exc:
+        raise RegistryForbidden(f"refuse URL {url[:200]!r}: {exc}") from exc
+    if parts.scheme not in _PORTS or not parts.hostname or parts.username is not None:
+        raise RegistryForbidden(f"refuse URL {url[:200]!r}: not http or https with a host")
+    if any(ord(c) <= 0x20 or ord(c) == 0x7F for c in url):
+        raise RegistryForbidden(f"refuse URL {url[:200]!r}: control characters")
+    path = urllib.parse.quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._") + (
+        f"?{parts.query}" if parts.query else ""
+    )
+    return Origin(parts.scheme, parts.hostname.lower(), port or _PORTS[parts.scheme]), path
+
+
+def _dial(origin: Origin, timeout_seconds: float) -> tuple[socket.socket, str]:
+    """Connect to the first address that answers; the socket and ``address:port`` for messages."""
+    found = socket.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
+    for attempt, (family, kind, protocol, _, target) in enumerate(found, 1):
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.settimeout(timeout_seconds)
+            sock.connect(target)
+        except OSError as exc:
+            sock.close()
+            if attempt == len(found):
+                raise from_network(
+                    exc, url=f"{origin}/v2/", host=origin.host, address=_join(str(target[0]), origin.port)
+                ) from exc
+            continue
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return sock, _join(str(target[0]), origin.port)
+    raise socket.gaierror(f"no address for {origin.host}")
+
+
+def _join(address: str, port: int) -> str:
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def _check_address(address: str, endpoint: Endpoint, origin: Origin) -> None:
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return  # a name, behind a proxy that resolves it
+    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped:
+        found = found.ipv4_mapped
+    if found.is_link_local or found.is_multicast or found.is_unspecified:
+        raise RegistryForbidden(f"refuse request to {origin} on the word of {endpoint.host}: link-local address")
+    if found.is_loopback and not _is_loopback_name(endpoint.hostname):
+        raise RegistryForbidden(f"refuse request to {origin} on the word of {endpoint.host}: loopback address")
+
+
+def _is_loopback_name(name: str) -> bool:
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _proxy_for(origin: Origin) -> Origin | None:
+    if _is_loopback_name(origin.host) or urllib.request.proxy_bypass(origin.host):
+        return None
+    url = urllib.request.getproxies().get(origin.scheme)
+    if not url:
+        return None
+    proxy, _ = parse_url(url if "://" in url else f"http://{url}")
+    return proxy
+
+
+def _tunnel(connection: http.client.HTTPConnection, origin: Origin) -> None:
+    target = _join(origin.host, origin.port)
+    connection.sock.sendall(
+        f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\nUser-Agent: {_USER_AGENT}\r\n\r\n".encode()
+    )
+    answer = http.client.HTTPResponse(connection.sock, method="CONNECT")
+    answer.begin()
+    if answer.status != 200:
+        raise http.client.HTTPException(f"proxy answered CONNECT with {answer.status}")
+
+
+def _ssl_context(certificates: str, *, verify: bool) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    names = sorted(os.listdir(certificates)) if certificates else []
+    for name in names:
+        path = os.path.join(certificates, name)
+        if name.endswith(".crt"):
+            context.load_verify_locations(cafile=path)
+        elif name.endswith(".cert"):
+            context.load_cert_chain(path, path.removesuffix(".cert") + ".key")
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
