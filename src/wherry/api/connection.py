@@ -102,7 +102,9 @@ class Connection:
             if self._h11.their_state is h11.DONE or self._h11.their_state is h11.MIGHT_SWITCH_PROTOCOL:
                 return b""
             if self._h11.they_are_waiting_for_100_continue:
-                self._write(self._h11.send(h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue")))
+                self._write(
+                    self._h11.send(h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue"))
+                )
             event = self._next_event()
             if isinstance(event, h11.Data):
                 return bytes(event.data)

@@ -50,11 +50,15 @@ class DisconnectWatcher:
         self._lock = threading.Lock()
         self._epoll: select.epoll | None = None
         self._watched: dict[int, tuple[socket.socket, Disconnect]] = {}
+        self._released = False
 
     def watch(self, sock: socket.socket) -> Disconnect:
         """A Disconnect that follows ``sock``; :meth:`forget` must be called before the socket is closed."""
         disconnect = Disconnect()
         with self._lock:
+            if self._released:
+                disconnect.set()
+                return disconnect
             if self._epoll is None:
                 self._epoll = select.epoll()
                 threading.Thread(target=self._run, args=(self._epoll,), name="disconnects", daemon=True).start()
@@ -69,8 +73,9 @@ class DisconnectWatcher:
                 self._epoll.unregister(sock.fileno())
 
     def release_all(self) -> None:
-        """Set every Disconnect: the engine stops and long requests must end."""
+        """Set every Disconnect, now and from now on: the engine stops and long requests must end."""
         with self._lock:
+            self._released = True
             disconnects = [disconnect for _, disconnect in self._watched.values()]
         for disconnect in disconnects:
             disconnect.set()

@@ -76,6 +76,7 @@ def protocol_error(error: h11.RemoteProtocolError) -> WherryError:
     """h11's complaint about a request's framing as one of our kinds."""
     if error.error_status_hint == 431:
         return HeadersTooLarge("Request Header Fields Too Large")
+    what = str(error).partition(": bytearray")[0]  # do not send the client's bytes back
     if error.error_status_hint == 501:
-        return Unimplemented(f"read request: {error}")
-    return InvalidParameter(f"read request: {error}")
+        return Unimplemented(f"read request: {what}")
+    return InvalidParameter(f"read request: {what}")

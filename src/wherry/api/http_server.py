@@ -11,7 +11,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Collection
-from typing import Generic, TypeVar
 
 from wherry.api.connection import Connection, Limits
 from wherry.api.disconnect import DisconnectWatcher
@@ -24,30 +23,26 @@ from wherry.log import get_logger
 
 logger = get_logger(__name__)
 
-S = TypeVar("S")
-
 _LOCAL_HOSTS = frozenset(("localhost", "127.0.0.1", "[::1]"))
 
 
-class ApiServer(Generic[S]):
+class ApiServer:
     """Serves a router on any number of listeners.
 
-    ``context`` is handed to every route. ``on_thread_end`` runs at the end of each connection's thread (the
+    ``on_thread_end`` runs at the end of each connection's thread (the
     engine closes the thread's database connection there). ``allowed_hosts`` are the names that a TCP client may
     give in Host, besides the loopback ones (S92).
     """
 
     def __init__(
         self,
-        router: Router[S],
-        context: S,
+        router: Router,
         *,
         limits: Limits | None = None,
         allowed_hosts: Collection[str] = (),
         on_thread_end: Callable[[], object] | None = None,
     ) -> None:
         self._router = router
-        self._context = context
         self._limits = limits or Limits()
         self._allowed_hosts = _LOCAL_HOSTS | {host.lower() for host in allowed_hosts}
         self._on_thread_end = on_thread_end
@@ -187,8 +182,11 @@ class ApiServer(Generic[S]):
     def _answer(self, request: Request, *, tcp: bool) -> None:
         try:
             self._admit(request, tcp=tcp)
+            if request.method == "OPTIONS":
+                request.respond(Response())
+                return
             handler, request.version, request.params = self._router.find(request.method, request.path)
-            response = handler(self._context, request)
+            response = handler(request)
         except ClientGone:
             raise
         except Exception as error:
@@ -225,6 +223,9 @@ def _error_response(status: int, error: Exception) -> Response:
 
 
 def _respond_raw(connection: Connection, response: Response) -> None:
-    headers = (("Content-Type", response.content_type), ("Content-Length", str(len(response.body))), *response.headers)
+    headers = (
+        ("Content-Type", response.content_type),
+        ("Content-Length", str(len(response.body))),
+        *response.headers,
+    )
     connection.send_whole(response.status, headers, response.body)
-

@@ -6,6 +6,7 @@ A pattern is a path with parameters, ``/containers/{id}/json``; ``{name:path}`` 
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar
 
 from wherry.api.request import ApiVersion, Request
@@ -14,7 +15,7 @@ from wherry.errors import InvalidParameter, NotFound
 
 S = TypeVar("S")
 
-Handler = Callable[[S, Request], Response | None]
+BoundHandler = Callable[[Request], Response | None]
 
 _VERSION = re.compile(r"/v(\d{1,4})\.(\d{1,4})(/.*)")
 _PARAMETER = re.compile(r"\{(\w+)(:path)?\}")
@@ -22,24 +23,30 @@ _PARAMETER = re.compile(r"\{(\w+)(:path)?\}")
 
 @dataclass(frozen=True, slots=True)
 class Route(Generic[S]):
-    """One endpoint. The handler returns a whole answer, or None when it has streamed or hijacked."""
+    """One endpoint: what its handler needs of the engine is ``S``.
+
+    The handler returns a whole answer, or None when it has streamed or hijacked.
+    """
 
     method: str
     pattern: str
-    handler: Handler[S]
+    handler: Callable[[S, Request], Response | None]
 
 
-class Router(Generic[S]):
-    """An immutable table of routes; the first that matches wins."""
+class Router:
+    """A table of routes; the first that matches wins. Filled before the server starts."""
 
-    def __init__(self, routes: Iterable[Route[S]]) -> None:
+    def __init__(self) -> None:
         # Buckets by method and first path segment keep a look-up to a handful of regex matches.
-        self._buckets: dict[tuple[str, str], list[tuple[re.Pattern[str], Route[S]]]] = {}
+        self._buckets: dict[tuple[str, str], list[tuple[re.Pattern[str], BoundHandler]]] = {}
+
+    def add(self, context: S, routes: Iterable[Route[S]]) -> None:
+        """Add a group of routes with the part of the engine that it works on."""
         for route in routes:
             key = (route.method, route.pattern.split("/", 2)[1])
-            self._buckets.setdefault(key, []).append((_compile(route.pattern), route))
+            self._buckets.setdefault(key, []).append((_compile(route.pattern), partial(route.handler, context)))
 
-    def find(self, method: str, path: str) -> tuple[Handler[S], ApiVersion, Mapping[str, str]]:
+    def find(self, method: str, path: str) -> tuple[BoundHandler, ApiVersion, Mapping[str, str]]:
         """The handler, the API version (ours when the path names none) and the path's parameters.
 
         Raises InvalidParameter for a version that is too old or too new, NotFound for everything unknown.
@@ -49,9 +56,9 @@ class Router(Generic[S]):
             version = (int(prefixed[1]), int(prefixed[2]))
             path = prefixed[3]
             _check_version(version)
-        for pattern, route in self._buckets.get((method, path.split("/", 2)[1] if "/" in path else ""), ()):
+        for pattern, handler in self._buckets.get((method, path.split("/", 2)[1] if "/" in path else ""), ()):
             if match := pattern.fullmatch(path):
-                return route.handler, version, match.groupdict()
+                return handler, version, match.groupdict()
         raise NotFound("page not found")
 
 

@@ -1,0 +1,150 @@
+"""/images: list, inspect, pull, import, load, save, tag, remove, prune."""
+
+from wherry.api.archive import buffered
+from wherry.api.filters import parse_filters
+from wherry.api.request import Request
+from wherry.api.response import TAR, Response, json_response
+from wherry.api.router import Route
+from wherry.api.streams import progress_stream
+from wherry.errors import InvalidParameter, Unimplemented
+from wherry.images.service import Images
+from wherry.oci.platform import Platform
+from wherry.oci.platform import parse as parse_platform
+from wherry.registry.credentials import parse_header
+
+_LIST_FILTERS = frozenset(("before", "dangling", "label", "label!", "reference", "since", "until"))
+_PRUNE_FILTERS = frozenset(("dangling", "label", "label!", "until"))
+
+
+def _platform(request: Request) -> Platform | None:
+    text = request.query.text("platform")
+    return parse_platform(text) if text else None
+
+
+def _list(images: Images, request: Request) -> Response:
+    query = request.query
+    return json_response(
+        images.summaries(
+            parse_filters(query.text("filters"), _LIST_FILTERS),
+            all=query.flag("all"),
+            shared_size=query.flag("shared-size"),
+        )
+    )
+
+
+def _create(images: Images, request: Request) -> None:
+    if request.query.text("fromImage"):
+        _pull(images, request)
+    else:
+        _import(images, request)
+
+
+def _pull(images: Images, request: Request) -> None:
+    query = request.query
+    reference, tag = query.text("fromImage"), query.text("tag")
+    if tag:
+        reference += ("@" if ":" in tag else ":") + tag
+    platform = _platform(request)
+    auth = parse_header(request.headers.get("x-registry-auth", ""))
+    with progress_stream(request) as stream:
+        images.pull(
+            reference, platform=platform, auth=auth, progress=stream.write, cancelled=request.disconnected
+        )  # fmt: skip
+
+
+def _import(images: Images, request: Request) -> None:
+    query = request.query
+    source = query.text("fromSrc")
+    if source != "-":
+        raise InvalidParameter(
+            f"import {source or 'without a source'}: this engine imports only what the client sends (fromSrc=-)",
+            hint="Download the archive and pass it on standard input.",
+        )
+    repository, tag = query.text("repo"), query.text("tag")
+    with progress_stream(request) as stream:
+        image = images.import_(
+            request.body(),
+            reference=f"{repository}:{tag}" if repository and tag else repository,
+            changes=query.texts("changes"),
+            message=query.text("message"),
+            platform=_platform(request),
+            progress=stream.write,
+        )
+        stream.write({"status": image.id})
+
+
+def _load(images: Images, request: Request) -> None:
+    with progress_stream(request) as stream:
+        images.load(request.body(), progress=stream.write)
+
+
+def _save(images: Images, request: Request) -> None:
+    _send_archive(images, request, request.query.texts("names"))
+
+
+def _save_one(images: Images, request: Request) -> None:
+    _send_archive(images, request, [request.params["name"]])
+
+
+def _send_archive(images: Images, request: Request, names: list[str]) -> None:
+    if not names:
+        raise InvalidParameter("no image names given")
+    for name in names:
+        images.resolve(name)  # a wrong name is a 404, not a cut stream
+    stream = request.stream(TAR)
+    out = buffered(stream)
+    images.save(names, out, _platform(request))
+    out.flush()
+    stream.end()
+
+
+def _inspect(images: Images, request: Request) -> Response:
+    return json_response(images.inspect(request.params["name"]))
+
+
+def _history(images: Images, request: Request) -> Response:
+    return json_response(images.history(request.params["name"]))
+
+
+def _tag(images: Images, request: Request) -> Response:
+    images.tag(request.params["name"], request.query.text("repo"), request.query.text("tag"))
+    return Response(201)
+
+
+def _remove(images: Images, request: Request) -> Response:
+    query = request.query
+    removed = images.remove(
+        request.params["name"], force=query.flag("force"), prune_children=not query.flag("noprune")
+    )  # fmt: skip
+    return json_response(removed)
+
+
+def _prune(images: Images, request: Request) -> Response:
+    return json_response(images.prune(parse_filters(request.query.text("filters"), _PRUNE_FILTERS)))
+
+
+def _search(_: Images, request: Request) -> Response:
+    raise Unimplemented(
+        "image search is not supported by this engine",
+        hint="Search on the registry's own site; the search API that Docker uses belongs to docker.io alone.",
+    )
+
+
+def _push(_: Images, request: Request) -> Response:
+    raise Unimplemented("image push is not supported by this engine")
+
+
+ROUTES: tuple[Route[Images], ...] = (
+    Route("GET", "/images/json", _list),
+    Route("GET", "/images/search", _search),
+    Route("GET", "/images/get", _save),
+    Route("POST", "/images/create", _create),
+    Route("POST", "/images/load", _load),
+    Route("POST", "/images/prune", _prune),
+    Route("GET", "/images/{name:path}/get", _save_one),
+    Route("GET", "/images/{name:path}/json", _inspect),
+    Route("GET", "/images/{name:path}/history", _history),
+    Route("POST", "/images/{name:path}/tag", _tag),
+    Route("POST", "/images/{name:path}/push", _push),
+    Route("DELETE", "/images/{name:path}", _remove),
+)

@@ -1,0 +1,33 @@
+"""Puts the routes of every group together and serves them for one engine."""
+
+from wherry.api import (
+    archive,
+    build,
+    container_streams,
+    containers,
+    events,
+    exec,
+    images,
+    networks,
+    plugins,
+    swarm,
+    system,
+    volumes,
+)
+from wherry.api.router import Router
+from wherry.engine.engine import Engine
+
+
+def routes(engine: Engine) -> Router:
+    """Every endpoint, each group with the part of the engine that it works on."""
+    router = Router()
+    router.add(engine, system.ROUTES)
+    for group in (containers.ROUTES, container_streams.ROUTES, archive.ROUTES, exec.ROUTES):
+        router.add(engine.services, group)
+    router.add(engine.images, images.ROUTES)
+    router.add(engine.networks, networks.ROUTES)
+    router.add(engine.volumes, volumes.ROUTES)
+    router.add(engine.events, events.ROUTES)
+    for group in (swarm.ROUTES, plugins.ROUTES, build.ROUTES):
+        router.add(None, group)
+    return router
