@@ -7,6 +7,7 @@ in one datagram. Indexes of links that the same batch creates are chosen by the 
 import ipaddress
 import socket
 import struct
+import time
 from dataclasses import dataclass
 
 from wherry.linux.netlink import (
@@ -27,6 +28,7 @@ _RTM_NEWADDR, _RTM_GETADDR = 20, 22
 _RTM_NEWROUTE, _RTM_GETROUTE = 24, 26
 
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_LINKINFO = 1, 3, 4, 10, 18
+_IFLA_OPERSTATE, _OPERSTATE_UP = 16, b"\x06"
 _IFLA_IFALIAS, _IFLA_AF_SPEC, _IFLA_NET_NS_FD = 20, 26, 28
 _IFLA_INFO_KIND, _IFLA_INFO_DATA = 1, 2
 _VETH_INFO_PEER = 1
@@ -50,11 +52,16 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One network interface as RTM_GETLINK shows it; ``alias`` and ``kind`` are empty where unset."""
+    """One network interface as RTM_GETLINK shows it; ``alias`` and ``kind`` are empty where unset.
+
+    ``up`` is what the administrator wants, ``operational`` that packets pass: the kernel gets there a moment
+    later in a work queue, and what is sent before is lost (an ARP request is repeated after a whole second).
+    """
 
     index: int
     name: str
     up: bool
+    operational: bool
     mtu: int
     mac: str
     master: int
@@ -184,6 +191,15 @@ class Rtnetlink(NetlinkSocket):
         body = _IFINFO.pack(socket.AF_UNSPEC, 0, 0, 0, 0) + attribute_string(_IFLA_IFNAME, name)
         return _link(self.get(f"find link {name}", _RTM_GETLINK, body))
 
+    def wait_operational(self, *names: str, timeout_seconds: float = 1.0) -> bool:
+        """Whether packets pass through all these links, waiting for it; False after the time-out."""
+        deadline = time.monotonic() + timeout_seconds
+        while not all(self.link(name).operational for name in names):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.0005)
+        return True
+
     def links(self) -> list[Link]:
         """Every link of the namespace."""
         body = _IFINFO.pack(socket.AF_UNSPEC, 0, 0, 0, 0)
@@ -228,6 +244,7 @@ def _link(reply: bytes) -> Link:
         index=index,
         name=_text(attributes.get(_IFLA_IFNAME)),
         up=bool(flags & _IFF_UP),
+        operational=attributes.get(_IFLA_OPERSTATE) == _OPERSTATE_UP,
         mtu=int.from_bytes(attributes.get(_IFLA_MTU, b""), "little"),
         mac=attributes.get(_IFLA_ADDRESS, b"").hex(":"),
         master=int.from_bytes(attributes.get(_IFLA_MASTER, b""), "little"),

@@ -226,6 +226,10 @@ class NetworkController:
                 self._bridge.remove()
             self._pool = None
 
+    def close(self) -> None:
+        """Close what this process holds; networks and rules stay for the containers that live."""
+        self._firewall.close()
+
     @property
     def gateway(self) -> str:
         """The default bridge's address on the host, for ``host-gateway``; empty while there is no bridge."""

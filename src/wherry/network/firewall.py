@@ -119,6 +119,13 @@ class Firewall:
             transaction.delete_table()
             self._commit(transaction)
 
+    def close(self) -> None:
+        """Close the netlink socket; the table stays."""
+        with self._lock:
+            if self._socket is not None:
+                self._socket.close()
+                self._socket = None
+
     def _kernel(self) -> Nftables:
         if self._socket is None:
             self._socket = Nftables()
