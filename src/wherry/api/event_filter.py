@@ -25,21 +25,15 @@ def _matches_one(event: Mapping[str, Any], name: str, values: Sequence[str]) -> 
     if name == "image":
         return _names_image(kind, actor["ID"], attributes, values)
     if name in ("container", "volume", "network", "plugin", "daemon", "node", "service", "secret", "config"):
-        wanted = kind == name and _names_actor(actor["ID"], attributes.get("name", ""), values)
-        # `docker events --filter container=x` shows the networks and volumes that x is connected to as well.
-        return wanted or (name == "container" and _names_actor(attributes.get("container", ""), "", values))
+        return kind == name and any(
+            actor["ID"].startswith(value) or attributes.get("name", "").startswith(value) for value in values
+        )
     return False
 
 
 def _label_matches(attributes: Mapping[str, str], wanted: str) -> bool:
     key, separator, value = wanted.partition("=")
     return key in attributes and (not separator or attributes[key] == value)
-
-
-def _names_actor(actor_id: str, name: str, values: Sequence[str]) -> bool:
-    return bool(actor_id or name) and any(
-        value in (name, actor_id) or (bool(value) and actor_id.startswith(value)) for value in values
-    )
 
 
 def _names_image(kind: str, actor_id: str, attributes: Mapping[str, str], values: Sequence[str]) -> bool:
