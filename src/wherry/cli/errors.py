@@ -21,3 +21,10 @@ class HelpWanted(Exception):
     def __init__(self, *, deprecated: bool) -> None:
         super().__init__()
         self.deprecated = deprecated
+
+
+def describe(exc: WherryError) -> str:
+    """The message, marked as the engine's where it is (Docker's wording)."""
+    from wherry.client.errors import EngineError
+
+    return f"Error response from daemon: {exc.message}" if isinstance(exc, EngineError) else exc.message

@@ -9,7 +9,7 @@ import sys
 from wherry.cli import registry
 from wherry.cli.app import App
 from wherry.cli.command import Command, Invocation, arguments_error
-from wherry.cli.errors import CommandFailed, FlagError, HelpWanted
+from wherry.cli.errors import CommandFailed, FlagError, HelpWanted, describe
 from wherry.cli.options import Flags, Option, parse
 from wherry.errors import WherryError
 
@@ -62,13 +62,6 @@ def run(argv: "Sequence[str]") -> int:
         return 141
     except KeyboardInterrupt:
         return 130
-
-
-def describe(exc: WherryError) -> str:
-    """The message, marked as the engine's where it is (Docker's wording)."""
-    from wherry.client.errors import EngineError
-
-    return f"Error response from daemon: {exc.message}" if isinstance(exc, EngineError) else exc.message
 
 
 def _complain(message: str, hint: str | None = None) -> None:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 class Option:
     """One option. ``kind`` is a key of ``values.PARSERS``; ``metavar`` is what the help shows for it.
 
-    ``check`` looks at one value of a list and may give it back changed; it raises ValueError as parsers do.
+    ``check`` is ``module:function`` below ``wherry.cli``, imported only when the option is given: it looks at one
+    value, may give it back changed, and raises ValueError as parsers do.
     ``alias`` names the option whose value this hidden one sets; ``deprecated`` is a notice for stderr.
     """
 
@@ -31,7 +32,7 @@ class Option:
         *,
         metavar: str = "",
         default: object = None,
-        check: "Callable[[str], str] | None" = None,
+        check: str = "",
         alias: str = "",
         hidden: bool = False,
         deprecated: str = "",
@@ -72,6 +73,9 @@ class Flags:
         else:
             self._values[name] = value
         self._changed.add(name)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._values
 
     def changed(self, name: str) -> bool:
         """Whether the option was given at all."""
@@ -169,13 +173,20 @@ def parse(
     return flags, arguments, notices
 
 
+def load_check(name: str) -> "Callable[[str], str]":
+    """The function that ``Option.check`` names."""
+    module, _, attribute = name.partition(":")
+    function: Callable[[str], str] = getattr(__import__(f"wherry.cli.{module}", fromlist=[attribute]), attribute)
+    return function
+
+
 def _record(flags: Flags, option: Option, text: str, notices: list[str]) -> None:
     try:
         value: object = values.PARSERS[option.kind](text)
         if option.kind == "strings":
             value = text.split(",")
-        elif option.check is not None:
-            value = option.check(text)
+        elif option.check:
+            value = load_check(option.check)(text)
     except ValueError as exc:
         shown = f"-{option.short}, --{option.name}" if option.short else f"--{option.name}"
         raise FlagError(f'invalid argument "{text}" for "{shown}" flag: {exc}') from None

@@ -102,7 +102,8 @@ def parse_bytes(text: str) -> int:
     try:
         if not body or not set(body) <= set("0123456789."):
             raise ValueError
-        return int(float(body) * 1024.0**exponent)
+        scale: int = 1024**exponent
+        return int(float(body) * scale)
     except ValueError:
         raise ValueError(f"invalid size: '{text}'") from None
 

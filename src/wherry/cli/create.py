@@ -1,0 +1,102 @@
+"""``create``, and the creation that ``run`` shares: pull what is missing, cidfile, warnings."""
+
+import os
+
+from wherry.cli.app import App
+from wherry.cli.command import Command, Invocation
+from wherry.cli.container_config import container_config, refuse_existing_id_file, write_container_id
+from wherry.cli.container_options import CREATE_OPTIONS
+from wherry.cli.errors import CommandFailed, describe
+from wherry.cli.options import Flags
+from wherry.errors import NotFound, WherryError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_PULL_CHOICES = ("always", "missing", "never", "")
+
+
+def with_help(message: str, path: str, code: int = 125) -> CommandFailed:
+    """The form in which ``run`` and ``create`` report every error."""
+    return CommandFailed(f"wherry: {message}\n\nRun 'wherry {path} --help' for more information", code=code)
+
+
+def build_config(call: Invocation) -> "dict[str, Any]":
+    """The create body of a command line. Raises CommandFailed (125) for bad combinations."""
+    pull = call.flags.text("pull")
+    name = call.path.rpartition(" ")[2]
+    if pull not in _PULL_CHOICES:
+        raise with_help(f'invalid pull option: \'{pull}\': must be one of "always", "missing" or "never"', name)
+    try:
+        return container_config(call.flags, call.args[0], call.args[1:])
+    except ValueError as exc:
+        raise with_help(str(exc), name) from None
+
+
+def create_container(app: App, flags: Flags, config: "dict[str, Any]") -> str:
+    """Create it, pulling the image if need be; gives the id. Raises the engine's errors."""
+    cidfile = flags.text("cidfile")
+    if cidfile:
+        try:
+            refuse_existing_id_file(cidfile)
+        except ValueError as exc:
+            raise CommandFailed(str(exc), code=125) from None
+    image = config["Image"]
+    platform = flags.text("platform") or os.environ.get("DOCKER_DEFAULT_PLATFORM", "")
+    if flags.text("pull") == "always":
+        _pull(app, flags, image, platform)
+    name = flags.text("name")
+    try:
+        created = app.containers.create(config, name=name, platform=platform)
+    except NotFound:
+        if flags.text("pull") not in ("missing", "") or _is_id(image):
+            raise
+        from wherry.cli.reference import familiar, reference_error
+
+        wrong = reference_error(image)
+        if wrong:
+            raise CommandFailed(wrong, code=125) from None
+        if not flags.flag("quiet"):
+            app.err(f"Unable to find image '{familiar(image)}' locally")
+        _pull(app, flags, image, platform)
+        created = app.containers.create(config, name=name, platform=platform)
+    for warning in created.get("Warnings") or []:
+        app.err(f"WARNING: {warning}")
+    container_id = str(created["Id"])
+    if cidfile:
+        write_container_id(cidfile, container_id)
+    return container_id
+
+
+def _is_id(image: str) -> bool:
+    """Whether it can only be an id, which no registry knows."""
+    return image.startswith("sha256:") or (len(image) == 64 and set(image) <= set("0123456789abcdef"))
+
+
+def _pull(app: App, flags: Flags, image: str, platform: str) -> None:
+    from wherry.cli.pull import pull_image
+
+    # Only the container's own output, or its id, may be on stdout.
+    pull_image(app, image, platform=platform, quiet=flags.flag("quiet"), output=2)
+
+
+def _run(call: Invocation) -> int:
+    name = call.path.rpartition(" ")[2]
+    config = build_config(call)
+    try:
+        call.app.out(create_container(call.app, call.flags, config))
+    except WherryError as exc:
+        raise with_help(describe(exc), name) from exc
+    return 0
+
+
+CREATE = Command(
+    "[OPTIONS] IMAGE [COMMAND] [ARG...]",
+    "Create a new container",
+    _run,
+    options=CREATE_OPTIONS,
+    least=1,
+    aliases=("container create", "create"),
+    interspersed=False,
+)
