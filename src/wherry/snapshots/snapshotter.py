@@ -57,9 +57,14 @@ class Overlay(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Disk space (allocated blocks, a hardlinked file once) and the number of inodes of one layer."""
+    """What one layer's own files take; a file with several names counts once.
+
+    ``size_bytes`` is the sum of the sizes of files (Docker's SizeRw), ``disk_bytes`` the blocks allocated for
+    everything.
+    """
 
     size_bytes: int
+    disk_bytes: int
     inodes: int
 
 
@@ -81,7 +86,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What ``list`` says. A committed one has a diff_id; ``size_bytes`` is the sum of its files' contents."""
+    """What ``all`` says. A committed one has a diff_id and in ``size_bytes`` the sum of its files' sizes."""
 
     key: str
     parent: ChainId | None
@@ -138,29 +143,29 @@ class Snapshotter(Protocol):
     def mounted(self, key: str, *, readonly: bool = False) -> AbstractContextManager[int]:
         """A directory descriptor of the merged file system, on a detached mount that only the descriptor holds.
 
-        Nothing appears in the host's mount table. A committed snapshot is always read-only. Leaving the context closes
+        Nothing appears in the host's mount table. A committed snapshot is always read-only. Leaving it closes
         the descriptor. Not for an active snapshot that a running container has mounted: use the container's root.
         """
 
     def usage(self, key: str) -> Usage:
-        """What the one layer uses, without its parents. Walks an active snapshot; a committed one's is remembered."""
+        """What the one layer uses, without its parents. Walks the layer; ``all`` remembers committed sizes."""
 
     def changes(self, key: str) -> Iterator[Change]:
-        """What an active snapshot changed, sorted by path, parents first. Lazy; a racing container may be seen midway."""
+        """What an active snapshot changed, sorted by path, parents first. Lazy; a running container may race it."""
 
     def write_diff(self, key: str, out: BinaryIO) -> None:
-        """Write an active snapshot as an OCI layer: uncompressed tar with whiteouts, deterministic. ``out`` stays open."""
+        """Write an active snapshot as an OCI layer: uncompressed, whiteouts, deterministic. ``out`` stays open."""
 
     def write_tree(self, key: str, out: BinaryIO) -> None:
         """Write the merged file system as a tar without whiteouts (``docker export``). ``out`` stays open."""
 
     def remove(self, key: str) -> None:
-        """Remove a snapshot; idempotent. Gone from ``list`` on return, space is freed in the background.
+        """Remove a snapshot; idempotent. Gone from ``all`` on return, space is freed in the background.
 
         SnapshotInUse when another snapshot has it as parent.
         """
 
-    def list(self) -> list[Snapshot]:
+    def all(self) -> list[Snapshot]:
         """Every snapshot of both kinds."""
 
     def close(self) -> None:

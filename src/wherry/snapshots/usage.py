@@ -1,0 +1,26 @@
+"""How much one layer's directory takes."""
+
+import stat
+
+from wherry.snapshots.snapshotter import Usage
+from wherry.snapshots.walk import walk
+
+
+def measure(root_fd: int) -> Usage:
+    """Walk the tree below ``root_fd``; the root itself is not counted."""
+    size = disk = inodes = 0
+    linked: set[int] = set()
+    for node in walk(root_fd):
+        status = node.status
+        if stat.S_ISDIR(status.st_mode):
+            inodes += 1
+            disk += status.st_blocks * 512
+            continue
+        if status.st_nlink > 1:
+            if status.st_ino in linked:
+                continue
+            linked.add(status.st_ino)
+        inodes += 1
+        size += status.st_size
+        disk += status.st_blocks * 512
+    return Usage(size, disk, inodes)
