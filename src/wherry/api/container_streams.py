@@ -1,9 +1,12 @@
 """/containers: attach, logs, stats and wait, the answers that outlast their first byte."""
 
+import socket
+
 from wherry.api.request import ApiVersion, Request
 from wherry.api.response import MULTIPLEXED_STREAM, RAW_STREAM, Response, json_response
 from wherry.api.router import Route
 from wherry.api.streams import JsonStream
+from wherry.api.websocket import accept_key, bridge
 from wherry.containers import attach, logs, stats, wait
 from wherry.containers.attach import AttachOptions
 from wherry.containers.hijack import HijackedClient
@@ -34,6 +37,20 @@ def _attach(services: Services, request: Request) -> None:
     attachment = attach.begin(services, request.params["id"], attach_options(request))
     sock, leftover = request.hijack(stream_type(request.version, tty=attachment.tty))
     attachment.run(HijackedClient(sock, leftover, framed=not attachment.tty))
+
+
+def _attach_websocket(services: Services, request: Request) -> None:
+    if request.headers.get("upgrade", "").lower() != "websocket":
+        raise InvalidParameter("bad websocket handshake: no Upgrade to websocket")
+    accept = accept_key(request.headers.get("sec-websocket-key", ""))
+    options = attach_options(request)
+    attachment = attach.begin(services, request.params["id"], options)
+    client, leftover = request.hijack_websocket(accept)
+    ours, theirs = socket.socketpair()
+    with ours:
+        with theirs:
+            attachment.run(HijackedClient(theirs, b"", framed=False))
+        bridge(client, leftover, ours)
 
 
 def _logs(services: Services, request: Request) -> None:
@@ -83,6 +100,7 @@ def _wait(services: Services, request: Request) -> None:
 
 ROUTES: tuple[Route[Services], ...] = (
     Route("POST", "/containers/{id}/attach", _attach),
+    Route("GET", "/containers/{id}/attach/ws", _attach_websocket),
     Route("GET", "/containers/{id}/logs", _logs),
     Route("GET", "/containers/{id}/stats", _stats),
     Route("POST", "/containers/{id}/wait", _wait),

@@ -26,10 +26,10 @@ def _events(bus: EventBus, request: Request) -> None:
         request.disconnected.on_set(subscription.close)
         last_ns = 0
         if since is not None or until is not None:
-            for event in bus.history(since or 0, until):
-                last_ns = event["timeNano"]
-                if matches(event, filters):
-                    stream.write(event)
+            for past in bus.history(since or 0, until):
+                last_ns = past["timeNano"]
+                if matches(past, filters):
+                    stream.write(past)
         while not request.disconnected.is_set():
             left = None if until is None else (until - time.time_ns()) / 1e9
             if left is not None and left <= 0:
