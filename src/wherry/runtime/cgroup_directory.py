@@ -123,17 +123,18 @@ class CgroupDirectory:
                 pass  # removed since it was listed
 
 
-def make_directory(location: str, mount_point: str) -> None:
-    """Make a cgroup and its parents; one that is there already is taken as it is. Raises CgroupFailure."""
+def make_directory(location: str, mount_point: str) -> bool:
+    """Make a cgroup and its parents; whether it is new (else it is taken as it is). Raises CgroupFailure."""
     try:
         os.mkdir(location, 0o755)
     except FileExistsError:
-        pass
+        return False
     except FileNotFoundError:
         parent = os.path.dirname(location)
         if len(parent) < len(mount_point):
             raise CgroupFailure(f"create cgroup {location}: {mount_point} is not mounted") from None
         make_directory(parent, mount_point)
-        make_directory(location, mount_point)
+        return make_directory(location, mount_point)
     except OSError as exc:
         raise CgroupFailure(f"create cgroup {location}: {exc.strerror}") from exc
+    return True

@@ -41,8 +41,7 @@ class CgroupsV1(Cgroups):
         try:
             for hierarchy in self.layout.hierarchies:
                 location = hierarchy.mount_point + self.path
-                if not os.path.isdir(location):
-                    _make(hierarchy.controllers, location, hierarchy.mount_point)
+                if _make(hierarchy.controllers, location, hierarchy.mount_point):
                     made.append(location)
             if len(made) < len(self.layout.hierarchies) and (pids := self.pids()):
                 raise CgroupFailure(f"container's cgroup is not empty: {len(pids)} process(es) found in {self.path}")
@@ -158,25 +157,29 @@ class CgroupsV1(Cgroups):
         return False
 
 
-def _make(controllers: tuple[str, ...], location: str, mount_point: str) -> None:
-    """Make a cgroup. A cpuset takes no process before it has CPUs and memory nodes: they come from the parent."""
+def _make(controllers: tuple[str, ...], location: str, mount_point: str) -> bool:
+    """Make a cgroup and those above it; whether it is new.
+
+    A cpuset takes no process before it has CPUs and memory nodes: they come from the parent.
+    """
     if "cpuset" not in controllers:
-        make_directory(location, mount_point)
-        return
+        return make_directory(location, mount_point)
+    if os.path.isdir(location):
+        return False
     parent = os.path.dirname(location)
-    if len(parent) > len(mount_point) and not os.path.isdir(parent):
+    top = len(parent) <= len(mount_point)
+    if not top:
         _make(controllers, parent, mount_point)
-    if _read(f"{parent}/cgroup.clone_children") == "0":
-        # From here on the kernel itself fills in new children.
-        if len(parent) > len(mount_point):
-            with open(f"{parent}/cgroup.clone_children", "w", encoding="ascii") as file:
-                file.write("1")
-        make_directory(location, mount_point)
+    inherits = _read(f"{parent}/cgroup.clone_children") == "1"
+    new = make_directory(location, mount_point)
+    if new and not inherits:
         for name in ("cpuset.cpus", "cpuset.mems"):
             with open(f"{location}/{name}", "w", encoding="ascii") as file:
                 file.write(_read(f"{parent}/{name}") or _read(f"{parent}/{name.replace('.', '.effective_')}"))
-        return
-    make_directory(location, mount_point)
+        # From here on the kernel itself fills in new children.
+        with open(f"{location}/cgroup.clone_children", "w", encoding="ascii") as file:
+            file.write("1")
+    return new
 
 
 def _read(location: str) -> str:

@@ -138,8 +138,9 @@ def policy(rules: Iterable[DeviceRule]) -> DevicePolicy:
 def container_policy(entries: Iterable[Mapping[str, Any]]) -> DevicePolicy:
     """What OCI ``linux.resources.devices`` amounts to, with DEFAULT_RULES behind it."""
     rules = [rule_from_oci(entry) for entry in entries]
-    everything = policy(rules)
-    return everything if everything.allow_all else policy([*rules, *DEFAULT_RULES])
+    wildcards = [rule for rule in rules if rule.kind == "a" and rule.major is None and rule.minor is None]
+    # Where everything is allowed the default rules would only undo what the list takes away.
+    return policy(rules if wildcards and wildcards[-1].allow else [*rules, *DEFAULT_RULES])
 
 
 def _number(text: str) -> int | None:
