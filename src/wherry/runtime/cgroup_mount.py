@@ -21,7 +21,7 @@ def mount_cgroups(
     """In the init: show the container its cgroups at ``target_fd``.
 
     ``own`` is ``Cgroups.paths()``. ``private``: the container has a cgroup namespace; without one v2 shows the whole
-    hierarchy, as with runc. v1: a tmpfs with a directory for each hierarchy and a link for each co-mounted controller.
+    hierarchy, as with runc. v1: a tmpfs with a directory per hierarchy and a link per co-mounted controller.
     """
     attributes = options.set_attributes | _SAFE
     if layout.version == 2:

@@ -1,7 +1,20 @@
-"""Run a further process in a running container."""
+"""Run a further process in a running container, in the same namespaces, cgroups and confinement as its init (S54)."""
 
-from dataclasses import dataclass
-from typing import Any
+import os
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+from wherry.linux import keyring, namespaces, process
+from wherry.runtime import handshake
+from wherry.runtime.cgroups import Cgroups
+from wherry.runtime.console import open_console, send_console, take_console
+from wherry.runtime.create import abandon, set_oom_score
+from wherry.runtime.failure import RuntimeFailure
+from wherry.runtime.handshake import Handshake
+from wherry.runtime.init import execute, forget_how_to_import, redirect_stdio
+from wherry.runtime.namespaces import Child, spawn_staged
+from wherry.runtime.process import ListenerSink, PreparedProcess, confine, own_stdio, prepare_process, set_home
+from wherry.runtime.rlimits import apply_rlimits, check_rlimits
 
 
 @dataclass(slots=True)
@@ -11,21 +24,127 @@ class Executed:
     pid: int
     pidfd: int
     console_fd: int | None
-    warnings: tuple[str, ...]
+    warnings: list[str] = field(default_factory=list)
 
 
 def exec_process(
-    process: dict[str, Any],
+    spec_process: dict[str, Any],
     *,
     spec: dict[str, Any],
+    pid: int,
     pidfd: int,
+    cgroups: Cgroups | None,
     stdio: tuple[int, int, int] | None = None,
     console_socket: str | None = None,
-    cgroups: Any = None,
+    container_id: str = "",
+    new_keyring: bool = True,
 ) -> Executed:
-    """Run an OCI ``process`` beside the container's init (``pidfd``), in the same namespaces, cgroup and confinement.
+    """Run an OCI ``process`` beside the container's init, which ``pid`` and ``pidfd`` name.
 
-    ``spec`` is the container's config.json: seccomp and the mount label come from it. Returns once the program runs
-    (execve succeeded). Raises RuntimeFailure with exit_code 126 or 127 and runc's wording.
+    ``spec`` is the container's config.json: its seccomp profile applies. Returns once the program runs (execve
+    succeeded). Raises RuntimeFailure with exit_code 126 or 127 and runc's wording. The caller must have one thread.
     """
-    raise NotImplementedError
+    if cgroups is not None and cgroups.is_frozen():
+        raise RuntimeFailure("cannot exec in a paused container (use --ignore-paused to override)")
+    kinds = _foreign_namespaces(pid)
+    target = prepare_process(spec_process, spec, in_user_namespace="user" in kinds)
+    check_rlimits(target.rlimits)
+    flags = 0
+    for kind in kinds:
+        flags |= namespaces.FLAGS[kind]
+    talk = Handshake()
+    join_fd = cgroups.join_fd if cgroups else None
+
+    def enter() -> None:
+        if cgroups is not None and join_fd is None:
+            cgroups.add_self(pid)
+        namespaces.setns(pidfd, flags)
+
+    def body() -> NoReturn:
+        run_exec(target, talk, stdio, keyring_name=f"_ses.{container_id}" if new_keyring else None,
+                 in_user_namespace="user" in kinds)  # fmt: skip
+
+    try:
+        child = spawn_staged(enter, 0, talk, body, cgroup_fd=join_fd)
+        try:
+            return _guide(target, child, talk, console_socket)
+        except BaseException:
+            abandon(child)
+            raise
+    finally:
+        talk.close()
+
+
+def _foreign_namespaces(pid: int) -> list[str]:
+    """The kinds in which the container is not where we are: setns to one's own user namespace is an error."""
+    try:
+        return [kind for kind in namespaces.FLAGS if not namespaces.same_namespace(kind, pid)]
+    except OSError as exc:
+        raise RuntimeFailure("cannot exec in a stopped container") from exc
+
+
+def run_exec(
+    target: PreparedProcess,
+    talk: Handshake,
+    stdio: tuple[int, int, int] | None,
+    *,
+    keyring_name: str | None,
+    in_user_namespace: bool,
+) -> NoReturn:
+    """The body of the clone: already in the container's namespaces and root."""
+    endpoint = talk.child
+    forget_how_to_import()
+    if not target.terminal:
+        redirect_stdio(stdio)
+    process.close_except([endpoint.fileno()])
+    os.setsid()
+    if in_user_namespace:
+        os.setresgid(0, 0, 0)
+        os.setresuid(0, 0, 0)
+        process.set_dumpable(on=False)
+    if keyring_name:
+        keyring.join_session_keyring(keyring_name)
+    os.chdir("/")
+    root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    set_home(target, root)
+    if target.terminal:
+        master, peer = open_console(root, size=target.console_size, uid=target.uid, gid=None)
+        take_console(peer)
+        handshake.send(endpoint, handshake.CONSOLE, b"", master)
+        os.close(master)
+    else:
+        own_stdio(target.uid)
+    os.close(root)
+    path = confine(target, _NoListener())
+    handshake.send(endpoint, handshake.READY)
+    handshake.wait_go(endpoint)
+    execute(target, path)
+
+
+class _NoListener(ListenerSink):
+    def send_listener(self, fd: int) -> None:
+        raise RuntimeFailure("exec with a seccomp profile that notifies is not supported")
+
+
+def _guide(target: PreparedProcess, child: Child, talk: Handshake, console_socket: str | None) -> Executed:
+    executed = Executed(child.pid, child.pidfd, None, target.warnings)
+    talk.child.close()
+    try:
+        executed.warnings += apply_rlimits(child.pid, target.rlimits)
+        executed.warnings += set_oom_score(child.pid, target.oom_score_adj)
+        while (message := handshake.receive(talk.parent))[0] != handshake.READY:
+            tag, _, fd = message
+            if tag != handshake.CONSOLE or fd is None:
+                raise RuntimeFailure(f"exec: the process (pid {child.pid}) ended while it was being set up")
+            executed.console_fd = fd
+        if console_socket is not None and executed.console_fd is not None:
+            send_console(console_socket, executed.console_fd)
+            os.close(executed.console_fd)
+            executed.console_fd = None
+        talk.parent.send(handshake.GO)
+        handshake.receive(talk.parent)  # the end of the connection: execve succeeded
+    except BaseException:
+        if executed.console_fd is not None:
+            os.close(executed.console_fd)
+        raise
+    return executed
