@@ -1,0 +1,130 @@
+"""Real clients and a real registry beside the engine under test."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import pytest
+
+from tests.compat.oci_layout import write_layout
+from tests.engine_under_test import EngineUnderTest
+
+DOCKER = ("docker",)
+
+
+class DockerCli:
+    """The docker CLI in the background, against one engine."""
+
+    def __init__(self, engine: EngineUnderTest) -> None:
+        self.engine = engine
+        self._running: list[subprocess.Popen[bytes]] = []
+
+    def __call__(
+        self, *arguments: str, check: bool = True, stdin: bytes | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
+        return self.engine.docker(*arguments, check=check, stdin=stdin)
+
+    def out(self, *arguments: str, stdin: bytes | None = None) -> str:
+        """A command's standard output without the line end."""
+        return self(*arguments, stdin=stdin).stdout.removesuffix("\n")
+
+    def start(self, *arguments: str, terminal: int | None = None) -> subprocess.Popen[bytes]:
+        """Begin a command; with ``terminal`` that descriptor is its stdin, stdout and stderr."""
+        command = [*DOCKER, "-H", f"unix://{self.engine.socket}", *arguments]
+        if terminal is None:
+            process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                env=self.engine.environment,
+            )  # fmt: skip
+        else:
+            process = subprocess.Popen(
+                command, stdin=terminal, stdout=terminal, stderr=terminal, env=self.engine.environment,
+                start_new_session=True,
+            )  # fmt: skip
+        self._running.append(process)
+        return process
+
+    def end(self) -> None:
+        """End what still runs, and remove every container."""
+        for process in self._running:
+            if process.poll() is None:
+                process.send_signal(signal.SIGKILL)
+            process.wait(10)
+            for stream in (process.stdin, process.stdout, process.stderr):
+                if stream is not None:
+                    stream.close()
+        left = self.out("ps", "-aq").split()
+        if left:
+            self("rm", "-f", "-v", *left)
+
+
+@pytest.fixture
+def cli(engine: EngineUnderTest) -> Iterator[DockerCli]:
+    """The real docker CLI; the test's containers go at its end."""
+    runner = DockerCli(engine)
+    yield runner
+    runner.end()
+
+
+@pytest.fixture
+def sdk(engine: EngineUnderTest) -> Iterator[docker.DockerClient]:
+    """docker-py, the way its users make it; the test's containers go at its end."""
+    client = docker.DockerClient(base_url=f"unix://{engine.socket}", timeout=30)
+    yield client
+    for container in client.containers.list(all=True):
+        container.remove(force=True, v=True)
+    client.close()
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Debian's docker-registry on a loopback port: ``127.0.0.1:port``."""
+    root = tmp_path_factory.mktemp("registry")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    config = root / "config.yml"
+    config.write_text(
+        f"version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {root}/store}}}}\n"
+        f"http: {{addr: '{address}'}}\n"
+    )
+    with (root / "log").open("wb") as log:
+        process = subprocess.Popen(["docker-registry", "serve", str(config)], stdout=log, stderr=log)
+    try:
+        _wait_for(address)
+        yield address
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _wait_for(address: str) -> None:
+    deadline = time.monotonic() + 15
+    while True:
+        try:
+            with urllib.request.urlopen(f"http://{address}/v2/", timeout=2):
+                return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def published_image(registry: str, busybox_tar: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """``<registry>/busybox:1`` with two layers, put there by skopeo from an OCI layout."""
+    layout = tmp_path_factory.mktemp("layout")
+    write_layout(layout, busybox_tar)
+    reference = f"{registry}/busybox:1"
+    subprocess.run(
+        ["skopeo", "copy", "--dest-tls-verify=false", f"oci:{layout}:image", f"docker://{reference}"],
+        check=True, capture_output=True, timeout=60, env={**os.environ, "HOME": str(layout)},
+    )  # fmt: skip
+    return reference
