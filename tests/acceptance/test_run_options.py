@@ -58,8 +58,10 @@ def test_limits_reach_the_cgroup_and_inspect(engine: EngineUnderTest) -> None:
     engine.wherry("run", "-d", "--name", "limited", *options, "busybox", "sleep", "1000")
     host = _inspect(engine, "limited")["HostConfig"]
     assert (host["Memory"], host["NanoCpus"], host["PidsLimit"]) == (64 << 20, 500_000_000, 50)
-    script = "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/cpu/cpu.cfs_quota_us /sys/fs/cgroup/pids/pids.max " \
-             "|| cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/cpu.max /sys/fs/cgroup/pids.max"  # fmt: skip
+    script = (
+        "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/cpu/cpu.cfs_quota_us /sys/fs/cgroup/pids/pids.max "
+        "|| cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/cpu.max /sys/fs/cgroup/pids.max"
+    )
     values = engine.wherry("exec", "limited", "sh", "-c", script).stdout.split()
     engine.wherry("rm", "-f", "limited")
     assert values[:3] == [str(64 << 20), "50000", "50"]
@@ -96,7 +98,7 @@ def test_ulimits_sysctls_and_devices(engine: EngineUnderTest) -> None:
         "/dev/loop-control:/dev/lc:r",
     )
     if not Path("/dev/loop-control").exists():
-        options = options[:4] + ("--device", "/dev/null:/dev/lc:r")
+        options = (*options[:4], "--device", "/dev/null:/dev/lc:r")
     script = "ulimit -Sn; ulimit -Hn; cat /proc/sys/net/ipv4/ip_default_ttl; test -c /dev/lc && echo device"
     assert _out(engine, *options, "busybox", "sh", "-c", script).split() == ["100", "200", "33", "device"]
 
@@ -104,9 +106,9 @@ def test_ulimits_sysctls_and_devices(engine: EngineUnderTest) -> None:
 def test_networks_none_host_and_bridge(engine: EngineUnderTest) -> None:
     links = ("sh", "-c", "ls /sys/class/net")
     assert _out(engine, "--network", "none", "busybox", *links).split() == ["lo"]
-    assert set(_out(engine, "--network", "host", "busybox", *links).split()) == set(
+    assert set(_out(engine, "--network", "host", "busybox", *links).split()) == {
         name.name for name in Path("/sys/class/net").iterdir()
-    )
+    }
     script = "ip -4 address show eth0 | grep inet; ip route; cat /etc/hosts /etc/resolv.conf"
     out = _out(engine, "--network", "bridge", "--hostname", "me", "busybox", "sh", "-c", script)
     address = out.split()[1].partition("/")[0]
