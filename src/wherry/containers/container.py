@@ -120,7 +120,6 @@ class Record(msgspec.Struct, omit_defaults=True):
     network_settings: dict[str, Any] = {}
     state: State = msgspec.field(default_factory=State)
     ephemeral: bool = False
-    image_manifest: dict[str, Any] | None = None
 
 
 class Container:

@@ -7,8 +7,6 @@ Lock: ``Registry._lock`` guards the maps (rank 4 of metadata/locks.py).
 """
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import msgspec
 
@@ -81,9 +79,8 @@ class Registry:
         with self._lock:
             return self._by_id.get(self._id_by_name.get(name, ""))
 
-    @contextmanager
-    def reserved_name(self, name: str, container_id: str) -> Iterator[None]:
-        """Hold ``name`` for ``container_id``; given back when the block raises. Conflict when it is taken."""
+    def reserve_name(self, name: str, container_id: str) -> None:
+        """Hold ``name`` for ``container_id`` until it is added, or ``release_name``. Conflict when it is taken."""
         with self._lock:
             holder = self._id_by_name.get(name)
             if holder is not None:
@@ -92,12 +89,11 @@ class Registry:
                     "You have to remove (or rename) that container to be able to reuse that name."
                 )
             self._id_by_name[name] = container_id
-        try:
-            yield
-        except BaseException:
-            with self._lock:
-                del self._id_by_name[name]
-            raise
+
+    def release_name(self, name: str) -> None:
+        """Give a reserved name back."""
+        with self._lock:
+            del self._id_by_name[name]
 
     def add(self, container: Container) -> None:
         """Insert a new container whose name is reserved; durable on return."""
