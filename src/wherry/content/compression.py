@@ -61,16 +61,16 @@ def detect(head: bytes) -> Compression:
     return next((kind for magic, kind in _MAGIC if head.startswith(magic)), Compression.NONE)
 
 
-class _Stream(Protocol):
-    """What this module needs of a stream: a read that may give less than asked, nothing only at the end."""
+class ByteSource(Protocol):
+    """A stream as this module reads it: a read that may give less than asked, nothing only at the end."""
 
-    def read(self, size: int = -1, /) -> bytes: ...
+    def read(self, size: int, /) -> bytes: ...
 
 
 class DecompressedReader:
     """The plain bytes of a compressed stream. ``read`` may give less than asked, and nothing only at the end."""
 
-    def __init__(self, source: _Stream) -> None:
+    def __init__(self, source: ByteSource) -> None:
         """Reads the first bytes of ``source``; never closes it. Raises CorruptStream."""
         head = b""
         while len(head) < MAGIC_BYTES and (more := source.read(MAGIC_BYTES - len(head))):
@@ -107,7 +107,7 @@ def _reader(kind: Compression, source: "_Rejoined") -> Callable[[int], bytes]:
 class _Rejoined(io.RawIOBase):
     """A stream with its first bytes put back."""
 
-    def __init__(self, head: bytes, source: _Stream) -> None:
+    def __init__(self, head: bytes, source: ByteSource) -> None:
         self._head = head
         self._source = source
 

@@ -19,6 +19,7 @@ from wherry.linux.filesystem import sync_directory
 from wherry.oci.digest import Digest, Hasher, algorithm
 
 CHUNK_BYTES: Final = 1 << 20
+_CHECK_SECONDS: Final = 0.25
 
 
 class Ingest:
@@ -118,17 +119,19 @@ class Ingest:
             pass  # commit had renamed it before a later step failed; the store drops it then
         self._end(cause or InterruptedError("ingest aborted"))
 
-    def follow(self) -> "FollowingReader":
-        """A reader from the first byte; close it."""
-        return FollowingReader(self, os.dup(self._fd))
+    def follow(self, check: Callable[[], None] = lambda: None) -> "FollowingReader":
+        """A reader from the first byte; close it. While it waits it calls ``check``, which may raise."""
+        return FollowingReader(self, os.dup(self._fd), check)
 
-    def wait_for(self, offset: int) -> int:
+    def wait_for(self, offset: int, check: Callable[[], None]) -> int:
         """Block until more than ``offset`` bytes are here or the blob is verified; how many are here.
 
         Raises what ended the ingest when it failed.
         """
         with self._condition:
-            self._condition.wait_for(lambda: self._written > offset or self._verified or self._failure is not None)
+            while not (self._written > offset or self._verified or self._failure is not None):
+                check()
+                self._condition.wait(_CHECK_SECONDS)
             if self._failure is not None:
                 raise self._failure
             return self._written
@@ -158,8 +161,9 @@ class Ingest:
 class FollowingReader(io.RawIOBase):
     """Reads an ingest while it is written. The end of the stream means: verified."""
 
-    def __init__(self, ingest: Ingest, fd: int) -> None:
+    def __init__(self, ingest: Ingest, fd: int, check: Callable[[], None]) -> None:
         self._ingest = ingest
+        self._check = check
         self._fd = fd
         self._offset = 0
 
@@ -168,7 +172,7 @@ class FollowingReader(io.RawIOBase):
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         """Fill some of ``buffer``; 0 at the verified end. Raises what ended a failed ingest."""
-        available = self._ingest.wait_for(self._offset) - self._offset
+        available = self._ingest.wait_for(self._offset, self._check) - self._offset
         view = memoryview(buffer).cast("B")[: max(available, 0)]
         count = os.preadv(self._fd, [view], self._offset) if view else 0
         self._offset += count

@@ -70,14 +70,16 @@ class LocalContentStore:
             digest = digest_of(data)
         if self.has(digest):
             return digest
-        path = os.path.join(self._ingest, f"new-{secrets.token_hex(8)}")
-        with Ingest(path, digest, len(data), self._publish, lambda: None) as ingest:
+        with self._ingest_as(f"new-{secrets.token_hex(8)}", digest, len(data)) as ingest:
             ingest.write(data)
             return ingest.commit()
 
     def ingest(self, digest: Digest | None, size_bytes: int | None) -> Ingest:
         """See the contract. Raises Conflict when the digest is being written already."""
         name = f"{algorithm(digest)}-{encoded(digest)}" if digest is not None else f"new-{secrets.token_hex(8)}"
+        return self._ingest_as(name, digest, size_bytes)
+
+    def _ingest_as(self, name: str, digest: Digest | None, size_bytes: int | None) -> Ingest:
         with self._lock:
             if name in self._open:
                 raise Conflict(f"blob {digest} is being written already")
@@ -92,24 +94,29 @@ class LocalContentStore:
             return False
         return True
 
-    def walk(self) -> Iterator[tuple[Digest, int]]:
+    def walk(self, *, older_than_seconds: float = 0.0) -> Iterator[tuple[Digest, int]]:
         """See the contract."""
+        newest = time.time() - older_than_seconds if older_than_seconds else float("inf")
         for name in ("sha256", "sha512"):
             with os.scandir(self._directory(name)) as entries:
                 for entry in entries:
-                    if is_digest(f"{name}:{entry.name}"):
-                        yield Digest(f"{name}:{entry.name}"), entry.stat(follow_symlinks=False).st_size
+                    if not is_digest(f"{name}:{entry.name}"):
+                        continue
+                    try:
+                        status = entry.stat(follow_symlinks=False)
+                    except FileNotFoundError:
+                        continue  # deleted meanwhile
+                    if status.st_mtime <= newest:
+                        yield Digest(f"{name}:{entry.name}"), status.st_size
 
     def discard_partial(self, *, older_than_seconds: float) -> int:
-        """Delete suspended ingests that nobody came back for; the bytes freed. Never one that is open."""
+        """See the contract."""
         freed, now = 0, time.time()
         with self._lock, os.scandir(self._ingest) as entries:
             for entry in entries:
                 status = entry.stat(follow_symlinks=False)
-                resumable = not entry.name.startswith("new-")
+                resumable = not entry.name.startswith("new-")  # nobody can come back for a nameless one
                 if entry.name in self._open or (resumable and now - status.st_mtime < older_than_seconds):
-                    continue
-                if not resumable and now - status.st_mtime < 60 and older_than_seconds > 0:
                     continue
                 os.unlink(entry.path)
                 freed += status.st_size

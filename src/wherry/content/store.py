@@ -37,5 +37,8 @@ class ContentStore(Protocol):
     def delete(self, digest: Digest) -> bool:
         """Remove a blob; False when it was not there."""
 
-    def walk(self) -> Iterator[tuple[Digest, int]]:
-        """Every blob and its size, in no order."""
+    def walk(self, *, older_than_seconds: float = 0.0) -> Iterator[tuple[Digest, int]]:
+        """Every blob that came at least so long ago, and its size, in no order."""
+
+    def discard_partial(self, *, older_than_seconds: float) -> int:
+        """Delete suspended ingests that nobody came back for; the bytes freed. Never one that is open."""

@@ -1,12 +1,13 @@
 """What an image is to the rest of the engine, and the callbacks by which it speaks to those above."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NewType
 
 from wherry.errors import NotFound
 from wherry.oci.digest import Digest
 from wherry.oci.image_config import ImageConfig
+from wherry.snapshots.chain_id import ChainId
 
 ImageId = NewType("ImageId", str)
 """The digest of the image's config."""
@@ -46,7 +47,7 @@ class Image:
     config_blob: bytes
     manifest_digest: Digest
     manifest_media_type: str
-    chain_ids: tuple[str, ...]
+    chain_ids: tuple[ChainId, ...]
     """One per layer, base first; the last is the parent of a container's snapshot."""
     repo_tags: tuple[str, ...]
     """Familiar, as ``busybox:latest``."""
@@ -58,9 +59,11 @@ class Image:
     """Unix time at which it came here."""
     tagged_at: float
     """Unix time of the last tagging, 0 when never."""
+    parent_id: str = ""
+    """The image it was built or committed from on this machine, if that is known."""
 
     @property
-    def chain_id(self) -> str | None:
+    def chain_id(self) -> ChainId | None:
         """The top of the chain; None for an image without layers."""
         return self.chain_ids[-1] if self.chain_ids else None
 
@@ -68,3 +71,7 @@ class Image:
     def short_id(self) -> str:
         """Twelve hex digits."""
         return self.id.partition(":")[2][:12]
+
+    def with_names(self, repo_tags: tuple[str, ...], repo_digests: tuple[str, ...]) -> "Image":
+        """The image under some of its names."""
+        return replace(self, repo_tags=repo_tags, repo_digests=repo_digests)
