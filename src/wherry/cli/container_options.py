@@ -156,7 +156,14 @@ CREATE_OPTIONS = (
         check="mount_spec:check_mount",
     ),
     Option("name", "", "string", "Assign a name to the container"),
-    Option("network", "", "list", "Connect a container to a network", metavar="network"),
+    Option(
+        "network",
+        "",
+        "list",
+        "Connect a container to a network",
+        metavar="network",
+        check="network_values:check_network",
+    ),
     Option("network-alias", "", "list", "Add network-scoped alias for the container"),
     Option("no-healthcheck", "", "bool", "Disable any container-specified HEALTHCHECK"),
     Option("oom-kill-disable", "", "bool", "Disable OOM Killer"),
@@ -197,7 +204,7 @@ CREATE_OPTIONS = (
     Option("workdir", "w", "string", "Working directory inside the container"),
     Option("ephemeral", "", "bool", "Begin every start from the image again: changes are dropped"),
     # Docker's hidden and older names.
-    Option("net", "", "list", alias="network"),
+    Option("net", "", "list", alias="network", check="network_values:check_network"),
     Option("net-alias", "", "list", alias="network-alias"),
     Option("dns-opt", "", "list", alias="dns-option"),
 )

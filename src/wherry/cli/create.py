@@ -49,14 +49,14 @@ def create_container(app: App, flags: Flags, config: "dict[str, Any]") -> str:
     name = flags.text("name")
     try:
         created = app.containers.create(config, name=name, platform=platform)
-    except NotFound:
-        if flags.text("pull") not in ("missing", "") or _is_id(image):
-            raise
+    except WherryError as exc:
         from wherry.cli.reference import familiar, reference_error
 
-        wrong = reference_error(image)
+        wrong = None if _is_id(image) else reference_error(image)
         if wrong:
             raise CommandFailed(wrong, code=125) from None
+        if not isinstance(exc, NotFound) or flags.text("pull") not in ("missing", "") or _is_id(image):
+            raise
         if not flags.flag("quiet"):
             app.err(f"Unable to find image '{familiar(image)}' locally")
         _pull(app, flags, image, platform)

@@ -35,6 +35,11 @@ def set_networks(config: "dict[str, Any]", host: "dict[str, Any]", flags: Flags)
         config["NetworkingConfig"] = {"EndpointsConfig": endpoints}
 
 
+def check_network(text: str) -> str:
+    _parse(text)
+    return text
+
+
 def _parse(text: str) -> "tuple[str, dict[str, Any]]":
     if "=" not in text:
         return text, {}
@@ -46,7 +51,7 @@ def _parse(text: str) -> "tuple[str, dict[str, Any]]":
         key = key.strip().lower()
         value = value.strip()
         if not equals or not key:
-            raise ValueError(f'invalid field "{field}" must be a key=value pair' if not equals else "invalid field")
+            raise ValueError(f"invalid field {field}")
         if key == "name":
             name = value
         elif key == "alias":

@@ -20,7 +20,7 @@ def set_security(host: "dict[str, Any]", options: list[str]) -> None:
             chosen.append(option)
             continue
         if not value:
-            raise ValueError(f'invalid --security-opt: "{option}"')
+            raise ValueError(f'Invalid --security-opt: "{option}"')
         if name == "systempaths" and value == "unconfined":
             host["MaskedPaths"] = []
             host["ReadonlyPaths"] = []

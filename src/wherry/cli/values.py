@@ -99,13 +99,13 @@ def parse_bytes(text: str) -> int:
     elif text.lower().endswith("ib"):
         raise ValueError(f"invalid size: '{text}'")
     body = body.removesuffix(" ")
+    if not body or not set(body) <= set("0123456789."):
+        raise ValueError(f"invalid size: '{text}'")
     try:
-        if not body or not set(body) <= set("0123456789."):
-            raise ValueError
         scale: int = 1024**exponent
         return int(float(body) * scale)
     except ValueError:
-        raise ValueError(f"invalid size: '{text}'") from None
+        raise ValueError(f'strconv.ParseFloat: parsing "{body}": invalid syntax') from None
 
 
 def parse_swap(text: str) -> int:

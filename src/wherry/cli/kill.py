@@ -1,0 +1,20 @@
+"""``kill``."""
+
+from wherry.cli.command import Command, Invocation
+from wherry.cli.many import for_each
+from wherry.cli.options import Option
+
+
+def _run(call: Invocation) -> int:
+    signal = call.flags.text("signal")
+    return for_each(call.app, call.args, lambda ref: call.app.containers.kill(ref, signal=signal))
+
+
+KILL = Command(
+    "[OPTIONS] CONTAINER [CONTAINER...]",
+    "Kill one or more running containers",
+    _run,
+    options=(Option("signal", "s", "string", "Signal to send to the container"),),
+    least=1,
+    aliases=("container kill", "kill"),
+)

@@ -1,0 +1,93 @@
+"""Rows in the form that ``--format`` asks for: a table, a table of a template, JSON, or a template."""
+
+from wherry.cli.app import App
+from wherry.cli.table import layout
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    Row = dict[str, Any]
+
+FORMAT_HELP = (
+    "Format output using a custom template:\n"
+    "'table':            Print output in table format with column headers (default)\n"
+    "'table TEMPLATE':   Print output in table format using the given Go template\n"
+    "'json':             Print in JSON format\n"
+    "'TEMPLATE':         Print output using the given Go template.\n"
+    "Refer to https://docs.docker.com/go/formatting/ for more information about formatting output with templates"
+)
+INSPECT_FORMAT_HELP = FORMAT_HELP.replace(
+    "'table':            Print output in table format with column headers (default)\n"
+    "'table TEMPLATE':   Print output in table format using the given Go template\n",
+    "",
+)
+
+
+def print_rows(
+    app: App,
+    rows: "Sequence[Row]",
+    columns: "Sequence[str]",
+    headers: "Mapping[str, str]",
+    form: str,
+    type_name: str,
+) -> None:
+    """Print ``rows`` (field → text, or a function for a method such as ``.Label "x"``).
+
+    ``columns`` are the fields of the plain table, ``headers`` their titles; ``type_name`` is Go's, for messages.
+    """
+    text = format_rows(rows, columns, headers, form, type_name)
+    if text:
+        app.out(text[:-1])
+
+
+def format_rows(
+    rows: "Sequence[Row]", columns: "Sequence[str]", headers: "Mapping[str, str]", form: str, type_name: str
+) -> str:
+    form = form.strip()
+    if form in ("", "table"):
+        return layout([[headers[name] for name in columns], *([str(row[name]) for name in columns] for row in rows)])
+    if form == "json":
+        return "".join(_json_line(row) for row in rows)
+    from wherry.cli.template import Template, strict_type
+
+    titled = form.startswith("table ")
+    source = (form[6:].strip() if titled else form).replace("\\t", "\t").replace("\\n", "\n")
+    template = _parse(source, strict_type(type_name))
+    lines = [_render(template, row) for row in rows]
+    if not titled:
+        return "".join(f"{line}\n" for line in lines)
+    # A column without a title of its own has an empty one, as Docker's header context.
+    title = Template(source).render({**{name: "" for name in rows[0]}, **headers} if rows else dict(headers))
+    cells = [line.split("\t") for line in [title.replace("<no value>", ""), *lines]]
+    return layout(cells)
+
+
+def _parse(source: str, missing: "Any") -> "Any":
+    from wherry.cli.template import Template
+    from wherry.cli.template_lexer import TemplateError
+
+    try:
+        return Template(source, missing)
+    except TemplateError as exc:
+        raise TemplateError(f"template parsing error: {exc.message}", code=64) from None
+
+
+def _render(template: "Any", row: "Row") -> str:
+    from wherry.cli.template_lexer import TemplateError
+
+    try:
+        text: str = template.render(row)
+    except TemplateError as exc:
+        raise TemplateError(f"failed to execute template: {exc.message}") from None
+    return text
+
+
+def _json_line(row: "Row") -> str:
+    from wherry.cli.template_functions import compact_json
+
+    text = compact_json({name: value for name, value in sorted(row.items()) if not callable(value)})
+    for char in "&<>":
+        text = text.replace(char, f"\\u{ord(char):04x}")
+    return text + "\n"
