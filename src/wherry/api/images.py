@@ -62,7 +62,7 @@ def _import(images: Images, request: Request) -> None:
         )
     repository, tag = query.text("repo"), query.text("tag")
     with progress_stream(request) as stream:
-        image = images.import_(
+        images.import_(
             request.body(),
             reference=f"{repository}:{tag}" if repository and tag else repository,
             changes=query.texts("changes"),
@@ -70,7 +70,6 @@ def _import(images: Images, request: Request) -> None:
             platform=_platform(request),
             progress=stream.write,
         )
-        stream.write({"status": image.id})
 
 
 def _load(images: Images, request: Request) -> None:

@@ -13,7 +13,7 @@ from wherry.oci import reference as references
 
 Filters = Mapping[str, Sequence[str]]
 
-KNOWN_FILTERS: Final = frozenset({"dangling", "label", "before", "since", "reference", "until"})
+KNOWN_FILTERS: Final = frozenset({"dangling", "label", "label!", "before", "since", "reference", "until"})
 _DURATION: Final = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?", re.ASCII)
 
 
@@ -126,6 +126,7 @@ class _Wanted:
             and (self._since is None or created > self._since)
             and (self._until is None or created < self._until)
             and all(has_label(image, label) for label in self._filters.get("label", ()))
+            and not any(has_label(image, label) for label in self._filters.get("label!", ()))
             and (not self._patterns or any(self._matches(name) for name in (*image.repo_tags, *image.repo_digests)))
         )
 
