@@ -16,7 +16,9 @@ from typing import Any
 from wherry.errors import Conflict, InvalidParameter, NotFound, System, Unavailable, WherryError
 from wherry.linux.fdsocket import connect_unix
 from wherry.monitor.attach_options import AttachOptions
-from wherry.monitor.protocol import Message, ProtocolError, Receiver, is_disconnect, send
+from wherry.monitor.fingerprint import code_fingerprint
+from wherry.monitor.protocol import PROTOCOL_VERSION, Message, ProtocolError, Receiver, is_disconnect, send
+from wherry.runtime.failure import StartFailed
 from wherry.settings import Settings
 
 Event = dict[str, Any]
@@ -29,14 +31,6 @@ _KINDS: dict[str, type[WherryError]] = {
     "invalid": InvalidParameter,
     "unavailable": Unavailable,
 }
-
-
-class StartFailed(WherryError):
-    """A container or exec process did not come to life; ``exit_code`` is 125, 126 or 127 as Docker's."""
-
-    def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
 
 
 class MonitorGone(Unavailable):
@@ -193,7 +187,7 @@ class _Channel:
 
 def _error(error: Message) -> WherryError:
     if error["kind"] == "start_failed":
-        return StartFailed(error["message"], error["exit_code"])
+        return StartFailed(error["message"], exit_code=error["exit_code"])
     return _KINDS.get(error["kind"], System)(error["message"])
 
 
@@ -349,12 +343,17 @@ class Zygote:
         return cls(socket.socket(fileno=int(fd)), dispatcher, on_lost)
 
     def version(self) -> dict[str, Any]:
-        """``{"protocol", "version", "fingerprint", "pid"}`` of the running zygote."""
+        """``{"protocol", "fingerprint", "pid"}`` of the running zygote."""
         return dict(self._channel.request({"op": "version"})[0])
 
-    def replace(self) -> None:
-        """Re-execute the zygote from the code on disk; monitors, sockets and this engine are unaffected."""
+    def replace_if_stale(self) -> bool:
+        """When the zygote runs other code than this engine would (an upgrade), let it re-execute itself from disk;
+        monitors, sockets and this engine are unaffected. Whether it did."""
+        described = self.version()
+        if described["fingerprint"] == code_fingerprint() and described["protocol"] == PROTOCOL_VERSION:
+            return False
         self._channel.request({"op": "replace"})
+        return True
 
     def ready(self) -> None:
         """Tell that the engine accepts connections (ends the zygote's count of failed starts)."""

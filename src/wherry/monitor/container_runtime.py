@@ -1,0 +1,58 @@
+"""The seam between a container's life (``container.py``) and what makes its processes: our own runtime in this
+process, or another OCI runtime's binary."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from wherry.errors import Conflict
+from wherry.monitor.stdio import Streams
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A process of the container, a child of the monitor. The receiver owns the descriptors."""
+
+    pid: int
+    pidfd: int
+    console_fd: int | None
+
+
+class NotRunning(Conflict):
+    """The operation needs a running container."""
+
+
+class ContainerRuntime(Protocol):
+    """One container. Methods raise RuntimeFailure or other WherryErrors; they block for milliseconds."""
+
+    def create(self, streams: Streams, *, network_fd: int | None) -> Running:
+        """Set up; the init waits. Nothing is left behind when it raises."""
+
+    def start(self) -> None:
+        """Let the init execve. Raises RuntimeFailure with exit_code 126 or 127."""
+
+    def exec(self, process: dict[str, Any], streams: Streams) -> Running:
+        """Run a further process; it runs on return."""
+
+    def signal_all(self, number: int) -> None:
+        """Signal every process of the container."""
+
+    def pids(self) -> list[int]:
+        """Host pids of every process; empty when it is gone."""
+
+    def pause(self) -> None:
+        """Freeze; on return nothing moves."""
+
+    def resume(self) -> None:
+        """Thaw; idempotent."""
+
+    def update(self, resources: dict[str, Any]) -> None:
+        """Change limits (OCI ``linux.resources``)."""
+
+    def stats(self) -> dict[str, Any]:
+        """A sample of the cgroups' counters."""
+
+    def oom_killed(self) -> bool:
+        """Whether the OOM killer took a process since create."""
+
+    def delete(self) -> None:
+        """After the init is reaped: free cgroups and mounts; idempotent."""

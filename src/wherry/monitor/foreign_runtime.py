@@ -1,0 +1,244 @@
+"""Another OCI runtime (runc, crun, youki) by its command line; its container's init becomes the monitor's child,
+because the monitor is a subreaper.
+
+The overlay is mounted on ``<bundle>/rootfs`` in a mount namespace of the monitor's own: nothing to leak on the host.
+Cgroups are read and signalled directly, as for our own runtime: it is the same tree. Blocking, like every runtime.
+"""
+
+import errno
+import json
+import os
+import select
+import signal
+import socket
+from typing import Any
+
+from wherry.linux.fdsocket import listen_unix, receive_with_fds
+from wherry.linux.mount import MNT_DETACH, MS_REC, MS_SLAVE, mount, umount
+from wherry.linux.namespaces import CLONE_NEWNS, unshare
+from wherry.linux.pidfd import pidfd_open, wait_exited
+from wherry.monitor.container_runtime import NotRunning, Running
+from wherry.monitor.diagnostics import report
+from wherry.monitor.stdio import Streams
+from wherry.runtime import cgroups as cgroups_module
+from wherry.runtime.cgroup_layout import container_path
+from wherry.runtime.cgroups import Cgroups
+from wherry.runtime.failure import RuntimeFailure
+from wherry.runtime.rootfs import mount_overlay_at
+from wherry.runtime.stats import read_stats
+
+_TIMEOUT_SECONDS = 60.0
+_CONSOLE_TIMEOUT_SECONDS = 10.0
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+class ForeignRuntime:
+    """``request["runtime"]["path"]`` is the binary's absolute path."""
+
+    def __init__(self, request: dict[str, Any]) -> None:
+        self._path: str = request["runtime"]["path"]
+        self._id: str = request["id"]
+        self._spec: dict[str, Any] = request["spec"]
+        self._bundle: str = request["bundle"]
+        self._rootfs = request.get("rootfs")
+        self._root = f"{request['run_dir']}/runtime"
+        self._mounted = False
+        self._exists = False
+        self._cgroups: Cgroups | None = None
+        self._execs = 0
+
+    def create(self, streams: Streams, *, network_fd: int | None) -> Running:
+        """See :class:`ContainerRuntime`."""
+        try:
+            self._mount_rootfs()
+            self._write_config(joins_network=network_fd is not None)
+            linux = self._spec.get("linux") or {}
+            self._cgroups = cgroups_module.attach(container_path(linux.get("cgroupsPath"), self._id))
+            self._exists = True  # a create that fails half-way may leave state behind
+            return self._run_process(["create", "--bundle", self._bundle], [self._id], streams)
+        except BaseException:
+            self.delete()
+            raise
+
+    def _mount_rootfs(self) -> None:
+        if self._rootfs is None or self._mounted:
+            return
+        unshare(CLONE_NEWNS)
+        mount("none", "/", "", MS_REC | MS_SLAVE)
+        target = f"{self._bundle}/rootfs"
+        os.makedirs(target, exist_ok=True)
+        mount_overlay_at(self._rootfs, target)
+        self._mounted = True
+
+    def _write_config(self, *, joins_network: bool) -> None:
+        spec = dict(self._spec)
+        if self._rootfs is not None:
+            spec["root"] = {"path": "rootfs", "readonly": bool((spec.get("root") or {}).get("readonly"))}
+        linux = dict(spec.get("linux") or {})
+        if joins_network:
+            linux["namespaces"] = [
+                {"type": "network", "path": f"/proc/{os.getpid()}/ns/net"} if n["type"] == "network" else n
+                for n in linux.get("namespaces") or []
+            ]
+        spec["linux"] = linux
+        # A fresh dict each time: the file is for the runtime, the request stays as it came.
+        _write(f"{self._bundle}/config.json", json.dumps(spec))
+
+    def _run_process(self, command: list[str], target: list[str], streams: Streams) -> Running:
+        pid_file = f"{self._bundle}/pid-{self._execs}"
+        arguments = [*command, "--pid-file", pid_file]
+        if streams.child is not None:
+            self._run([*arguments, *target], streams.child)
+            console = None
+        else:
+            path = f"{self._bundle}/console.sock"
+            with listen_unix(path, socket.SOCK_STREAM) as listener:
+                self._run([*arguments, "--console-socket", path, *target], None)
+                console = _receive_console(listener)
+            os.unlink(path)
+        with open(pid_file, encoding="ascii") as file:
+            pid = int(file.read())
+        os.unlink(pid_file)
+        return Running(pid, pidfd_open(pid), console)
+
+    def start(self) -> None:
+        """See :class:`ContainerRuntime`."""
+        self._run(["start", self._id], None)
+
+    def exec(self, process: dict[str, Any], streams: Streams) -> Running:
+        """See :class:`ContainerRuntime`."""
+        self._live()
+        self._execs += 1
+        path = f"{self._bundle}/process-{self._execs}.json"
+        _write(path, json.dumps(process))
+        try:
+            return self._run_process(["exec", "--detach", "--process", path], [self._id], streams)
+        finally:
+            os.unlink(path)
+
+    def signal_all(self, number: int) -> None:
+        """See :class:`ContainerRuntime`."""
+        self._live().kill_all(number)
+
+    def pids(self) -> list[int]:
+        """See :class:`ContainerRuntime`."""
+        return self._cgroups.pids() if self._cgroups else []
+
+    def pause(self) -> None:
+        """See :class:`ContainerRuntime`."""
+        self._live().freeze()
+
+    def resume(self) -> None:
+        """See :class:`ContainerRuntime`."""
+        self._live().thaw()
+
+    def update(self, resources: dict[str, Any]) -> None:
+        """See :class:`ContainerRuntime`."""
+        self._live().update(resources)
+
+    def stats(self) -> dict[str, Any]:
+        """See :class:`ContainerRuntime`."""
+        return read_stats(self._live())
+
+    def oom_killed(self) -> bool:
+        """See :class:`ContainerRuntime`."""
+        return self._cgroups is not None and self._cgroups.oom_killed()
+
+    def delete(self) -> None:
+        """See :class:`ContainerRuntime`."""
+        if self._exists:
+            self._exists = False
+            try:
+                self._run(["delete", "--force", self._id], None)
+            except RuntimeFailure as exc:
+                report(f"container {self._id[:12]}: {exc}")
+        if self._cgroups is not None:
+            self._cgroups.close()
+            self._cgroups = None
+        if self._mounted:
+            self._mounted = False
+            umount(f"{self._bundle}/rootfs", MNT_DETACH)
+
+    def _live(self) -> Cgroups:
+        if self._cgroups is None:
+            raise NotRunning("container is not running")
+        return self._cgroups
+
+    def _run(self, arguments: list[str], stdio: tuple[int, int, int] | None) -> None:
+        """Run the binary to its end. Raises RuntimeFailure with the last error that it logged."""
+        log = f"{self._bundle}/runtime.log"
+        argv = [self._path, "--root", self._root, "--log", log, "--log-format", "json", *arguments]
+        with open("/dev/null", "r+b", buffering=0) as null:
+            actions = [
+                (os.POSIX_SPAWN_DUP2, fd, number)
+                for number, fd in enumerate(stdio or (null.fileno(), null.fileno(), null.fileno()))
+            ]
+            try:
+                pid = os.posix_spawn(
+                    self._path,
+                    argv,
+                    {"PATH": _PATH},
+                    file_actions=actions,
+                    setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],
+                )
+            except OSError as exc:
+                raise RuntimeFailure(f"run {self._path}: {exc.strerror}") from exc
+        pidfd = pidfd_open(pid)
+        try:
+            if not wait_exited(pidfd, _TIMEOUT_SECONDS):
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+                os.waitpid(pid, 0)
+                raise RuntimeFailure(f"run {self._path} {arguments[0]}: no end after {_TIMEOUT_SECONDS:.0f} s")
+            _, status = os.waitpid(pid, 0)
+        finally:
+            os.close(pidfd)
+        if status != 0:
+            message = _last_error(log) or f"{os.path.basename(self._path)} {arguments[0]}: exit status {status >> 8}"
+            raise RuntimeFailure(message, exit_code=_exit_code(message))
+
+
+def _write(path: str, text: str) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with open(fd, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def _last_error(log: str) -> str:
+    try:
+        with open(log, encoding="utf-8", errors="replace") as file:
+            lines = file.read(1 << 20).splitlines()
+    except FileNotFoundError:
+        return ""
+    for line in reversed(lines):
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue  # a runtime that logs plain text
+        if record.get("level") in ("error", "fatal"):
+            return str(record.get("msg", ""))
+    return ""
+
+
+def _exit_code(message: str) -> int:
+    """Docker's reading of a runtime's words (moby ``daemon/start.go`` translateContainerdStartErr)."""
+    lowered = message.lower()
+    if "executable file not found" in lowered or "no such file or directory" in lowered:
+        return 127
+    if "permission denied" in lowered or "is a directory" in lowered:
+        return 126
+    return 125
+
+
+def _receive_console(listener: socket.socket) -> int:
+    poll = select.poll()
+    poll.register(listener, select.POLLIN)
+    if not poll.poll(_CONSOLE_TIMEOUT_SECONDS * 1000):
+        raise RuntimeFailure("receive console: the runtime did not connect to the console socket")
+    connection, _ = listener.accept()
+    with connection:
+        _, fds = receive_with_fds(connection, 4096)
+    if len(fds) != 1:
+        for fd in fds:
+            os.close(fd)
+        raise RuntimeFailure(f"receive console: {os.strerror(errno.EPROTO)}")
+    return fds[0]

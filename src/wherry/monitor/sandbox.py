@@ -1,0 +1,127 @@
+"""Executes the network plan of the start request (seams.md): the monitor's own network namespace becomes the
+container's, so the namespace lives exactly as long as the monitor does, and restarts keep it.
+
+With a user namespace the container must own its network namespace (mounting sysfs demands it): then the runtime
+makes it and the monitor joins it between create and start (``after_create``).
+"""
+
+import errno
+import os
+from typing import Any
+
+from wherry.linux.namespaces import CLONE_NEWNET, open_namespace, setns, unshare
+from wherry.linux.rtnetlink import Batch, Rtnetlink
+
+
+class Sandbox:
+    """One container's network. ``host_fd`` is the namespace in which the monitor was born."""
+
+    def __init__(self, plan: dict[str, Any], *, own_user_namespace: bool) -> None:
+        self._plan = plan
+        self.mode: str = plan.get("mode", "none")
+        self._late = own_user_namespace and self.mode in ("bridge", "none")
+        self._host: Rtnetlink | None = None
+        self.host_fd = -1
+        self.namespace_fd = -1
+
+    def prepare(self) -> None:
+        """Before the first create: enter the namespace and configure it. Raises OSError naming the step."""
+        if self.mode == "host":
+            return
+        self.host_fd = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        if self.mode == "join":
+            self.namespace_fd = open_namespace(self._plan["join_pid"], "network")
+            setns(self.namespace_fd, CLONE_NEWNET)
+            return
+        self._host = Rtnetlink()
+        if not self._late:
+            unshare(CLONE_NEWNET)
+            self.namespace_fd = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+            self._configure(self._host)
+
+    def after_create(self, pid: int) -> None:
+        """After every create, with the init's pid (a child of ours, so the pid is not reused)."""
+        if not self._late:
+            return
+        assert self._host is not None
+        self._delete_links(self._host)
+        if self.namespace_fd >= 0:
+            os.close(self.namespace_fd)
+        self.namespace_fd = open_namespace(pid, "network")
+        setns(self.namespace_fd, CLONE_NEWNET)
+        self._configure(self._host)
+
+    @property
+    def runtime_fd(self) -> int | None:
+        """What create_container is to join: None when the runtime follows the spec (host, or its own)."""
+        return None if self._late or self.namespace_fd < 0 else self.namespace_fd
+
+    def _configure(self, host: Rtnetlink) -> None:
+        interfaces = self._plan.get("interfaces", [])
+        if interfaces:
+            batch = Batch()
+            for interface in interfaces:
+                batch.add_veth(
+                    interface["host_name"],
+                    interface["name"],
+                    peer_namespace_fd=self.namespace_fd,
+                    peer_mac=interface["mac"],
+                    mtu=interface["mtu"],
+                    master_index=host.link(interface["bridge"]).index,
+                )
+                if interface.get("alias"):
+                    batch.set_alias(interface["host_name"], interface["alias"])
+                batch.set_ipv4_only(interface["host_name"])
+                batch.set_up(interface["host_name"])
+            host.apply(batch)
+        with Rtnetlink() as inner:
+            batch = Batch()
+            batch.set_up("lo")
+            indexes = {interface["name"]: inner.link(interface["name"]).index for interface in interfaces}
+            for interface in interfaces:
+                if all(":" not in address for address in interface["addresses"]):
+                    batch.set_ipv4_only(interface["name"])
+                for address in interface["addresses"]:
+                    batch.add_address(indexes[interface["name"]], address)
+                batch.set_up(interface["name"])
+            for route in self._plan.get("routes", []):
+                batch.add_route(
+                    route["destination"],
+                    gateway=route.get("gateway", ""),
+                    index=indexes.get(route.get("interface", ""), 0),
+                )
+            inner.apply(batch)
+
+    def _delete_links(self, host: Rtnetlink) -> None:
+        for interface in self._plan.get("interfaces", []):
+            batch = Batch()
+            batch.delete_link(interface["host_name"])
+            try:
+                host.apply(batch)
+            except OSError as exc:
+                if exc.errno != errno.ENODEV:  # the first start, or it went with its namespace
+                    raise
+
+    def close(self) -> None:
+        """Take the links down (the host sees it at once, not when the kernel gets round to the namespace)."""
+        if self._host is not None:
+            self._delete_links(self._host)
+            self._host.close()
+            self._host = None
+
+    def counters(self) -> dict[str, dict[str, int]]:
+        """Per interface, loopback left out, what ``/proc/net/dev`` of the namespace says, in Docker's names."""
+        if self.mode == "host":
+            return {}
+        with open("/proc/thread-self/net/dev", encoding="ascii") as file:
+            lines = file.read().splitlines()[2:]
+        found: dict[str, dict[str, int]] = {}
+        for line in lines:
+            name, _, values = line.partition(":")
+            numbers = [int(value) for value in values.split()]
+            if name.strip() != "lo":
+                received, sent = numbers[:4], numbers[8:12]
+                kinds = ("bytes", "packets", "errors", "dropped")
+                found[name.strip()] = {f"rx_{kind}": number for kind, number in zip(kinds, received, strict=True)}
+                found[name.strip()] |= {f"tx_{kind}": number for kind, number in zip(kinds, sent, strict=True)}
+        return found

@@ -1,0 +1,203 @@
+"""The zygote: forks monitors, holds the API socket, keeps an engine running while somebody needs one.
+
+Single-threaded for ever, executed from a sealed memfd (bootstrap.py), imports nothing but what monitors use. It
+lives at ``<run_root>``: ``zygote.lock`` (flock, held for life), ``zygote.sock`` (seqpacket, 0600), ``wherry.sock``
+(the API, inherited by every engine).
+
+An engine that exits with 0 went idle: the next one starts when a client connects. After any other end the next one
+starts at once, with back-off when it happens again before the engine said that it was ready; clients that wait
+meanwhile get the reason as 503.
+"""
+
+import gc
+import os
+import signal
+import socket
+import traceback
+from dataclasses import dataclass, replace
+from typing import Any, NoReturn
+
+from wherry.linux.process import set_dumpable, set_name
+from wherry.monitor.attach_options import AttachOptions
+from wherry.monitor.bootstrap import ZygoteConfig, execute_zygote
+from wherry.monitor.diagnostics import report
+from wherry.monitor.engine_process import EngineProcess
+from wherry.monitor.fingerprint import code_fingerprint
+from wherry.monitor.loop import EPOLLIN, Loop
+from wherry.monitor.main import run_monitor
+from wherry.monitor.protocol import PROTOCOL_VERSION, Message, ProtocolError, Receiver, send
+
+
+@dataclass(slots=True)
+class _Peer:
+    endpoint: socket.socket
+    receiver: Receiver
+
+
+class Zygote:
+    """``config``'s descriptors were made by the bootstrap, or by the zygote that this one replaces."""
+
+    def __init__(self, config: ZygoteConfig) -> None:
+        self._config = config
+        self._loop = Loop()
+        self._api = socket.socket(fileno=config.api_fd)
+        self._listener = socket.socket(fileno=config.listener_fd)
+        self._listener.setblocking(False)
+        self._peers: dict[int, _Peer] = {}
+        self._fingerprint = code_fingerprint()
+        self._engine = EngineProcess(self._loop, config, self._api, self._add_peer)
+
+    def run(self) -> None:
+        """Serve until SIGTERM, or (foreground) until the engine ends."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_terminate)
+        signal.signal(signal.SIGHUP, lambda _number, _frame: None)
+        self._loop.reap_children()
+        self._loop.add(self._listener.fileno(), EPOLLIN, self._accept)
+        connection = socket.socket(fileno=self._config.engine_fd) if self._config.engine_fd >= 0 else None
+        self._engine.adopt(self._config.engine_pid, connection)
+        gc.collect()
+        gc.freeze()
+        gc.disable()  # a collection in a child would copy every page that it looks at
+        self._loop.run()
+        self._remove_sockets()
+
+    def _on_terminate(self, _number: int, _frame: object) -> None:
+        self._engine.terminate(self._loop.stop)
+
+    @property
+    def exit_code(self) -> int:
+        """Of this process: the engine's in the foreground."""
+        return self._engine.exit_code or 0
+
+    def _remove_sockets(self) -> None:
+        for path in (self._config.zygote_socket, *([] if self._config.activated else [self._config.api_socket])):
+            try:
+                os.unlink(path)
+            except FileNotFoundError:
+                pass  # somebody cleaned up the run root
+
+    # Peers
+
+    def _accept(self, _events: int) -> None:
+        try:
+            endpoint, _ = self._listener.accept()
+        except OSError:
+            return  # the peer gave up, or no descriptor is free: it will try again
+        self._add_peer(endpoint)
+
+    def _add_peer(self, endpoint: socket.socket) -> None:
+        endpoint.setblocking(False)
+        fd = endpoint.fileno()
+        self._peers[fd] = _Peer(endpoint, Receiver(endpoint))
+        self._loop.add(fd, EPOLLIN, lambda _events: self._on_message(fd))
+
+    def _drop(self, fd: int) -> None:
+        peer = self._peers.pop(fd)
+        self._loop.remove(fd)
+        peer.receiver.close()
+        peer.endpoint.close()
+
+    def _on_message(self, fd: int) -> None:
+        peer = self._peers[fd]
+        try:
+            received = peer.receiver.receive(socket.MSG_DONTWAIT)
+            if received is None:
+                self._drop(fd)
+                return
+            self._answer(peer, *received)
+        except BlockingIOError:
+            return
+        except (ProtocolError, OSError) as exc:
+            report(f"connection to zygote: {exc}")
+            if fd in self._peers:
+                self._drop(fd)
+
+    def _answer(self, peer: _Peer, message: Message, fds: list[int]) -> None:
+        sequence = message.get("seq")
+        op = message.get("op")
+        try:
+            if op == "spawn":
+                self._spawn(peer, message, fds)
+                return
+            if op == "version":
+                send(peer.endpoint, {"seq": sequence, "ok": self._describe()})
+            elif op == "ready":
+                self._engine.ready()
+                send(peer.endpoint, {"seq": sequence, "ok": None})
+            elif op == "replace":
+                send(peer.endpoint, {"seq": sequence, "ok": None})
+                self._replace()
+            elif op == "stop":
+                send(peer.endpoint, {"seq": sequence, "ok": None})
+                self._engine.terminate(self._loop.stop)
+            else:
+                error = {"kind": "unavailable", "message": f"zygote does not know {op}"}
+                send(peer.endpoint, {"seq": sequence, "error": error})
+        finally:
+            for fd in fds:
+                os.close(fd)
+
+    def _describe(self) -> Message:
+        return {"protocol": PROTOCOL_VERSION, "fingerprint": self._fingerprint, "pid": os.getpid()}
+
+    def _spawn(self, peer: _Peer, message: Message, fds: list[int]) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with ours, theirs:
+            try:
+                pid = os.fork()
+            except OSError as exc:
+                error = {"kind": "unavailable", "message": f"fork monitor: {exc.strerror}"}
+                send(peer.endpoint, {"seq": message.get("seq"), "error": error})
+                return
+            if pid == 0:
+                _be_monitor(message, fds, theirs, self._config.api_socket)
+            send(peer.endpoint, {"seq": message.get("seq"), "ok": {"pid": pid}}, [ours.fileno()])
+
+    def _replace(self) -> None:
+        """Become the code that is on disk now; children, sockets, lock and engine stay."""
+        report("replacing zygote by the code on disk")
+        engine_fd = self._engine.peer_fd
+        kept = [self._api.fileno(), self._listener.fileno(), self._config.lock_fd, self._config.environment_fd]
+        if engine_fd in self._peers:
+            kept.append(engine_fd)
+        else:
+            engine_fd = -1
+        for fd in kept:
+            os.set_inheritable(fd, True)
+        try:
+            execute_zygote(
+                replace(
+                    self._config,
+                    api_fd=self._api.fileno(),
+                    listener_fd=self._listener.fileno(),
+                    engine_pid=self._engine.pid,
+                    engine_fd=engine_fd,
+                )
+            )
+        except OSError as exc:
+            report(f"replace zygote: {exc}")
+            for fd in kept:
+                os.set_inheritable(fd, False)
+
+
+def _be_monitor(message: Message, fds: list[int], engine: socket.socket, api_socket: str) -> NoReturn:
+    listeners = fds[: message["listeners"]]
+    options = [AttachOptions.from_message(item) for item in message["attach"]]
+    clients = list(zip(fds[message["listeners"] :], options, strict=True))
+    request: dict[str, Any] = message["request"]
+    run_monitor(request, engine, listeners, clients, api_socket=api_socket)
+    raise AssertionError("run_monitor does not return")
+
+
+def main(config: ZygoteConfig) -> int:
+    """The process, from the bootstrap on; its exit code."""
+    set_name("wherry-zygote")
+    set_dumpable(on=False)
+    try:
+        zygote = Zygote(config)
+        zygote.run()
+    except BaseException:
+        report(traceback.format_exc())
+        return 1
+    return zygote.exit_code
