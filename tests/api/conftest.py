@@ -64,6 +64,10 @@ def _follow(log: Log, request: Request) -> None:
             log.gone.set()
 
 
+def _watched(_: Log, request: Request) -> Response:
+    return json_response({"gone": request.disconnected.is_set()})
+
+
 def _count(_: Log, request: Request) -> None:
     with progress_stream(request) as stream:
         for number in range(3):
@@ -99,6 +103,7 @@ ROUTES: tuple[Route[Log], ...] = (
     Route("PUT", "/refuse", _refuse_upload),
     Route("GET", "/error/{kind}", _error),
     Route("GET", "/follow", _follow),
+    Route("GET", "/watched", _watched),
     Route("POST", "/count", _count),
     Route("POST", "/early", _fail_early),
     Route("POST", "/shout", _shout),

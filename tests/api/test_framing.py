@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.api.conftest import Served, read_answer, serving
 
+from tests.api.conftest import Served, read_answer, serving
 from wherry.api.connection import Limits
 
 HOST = b"Host: engine\r\n"
@@ -145,6 +145,12 @@ def test_s93_a_head_over_32_kib_is_refused(served: Served) -> None:
         with served.connect() as client:
             client.sendall(b"GET /_ping HTTP/1.1\r\n" + HOST + filler + b"\r\n")
             assert status(read_answer(client)) == 431
+
+
+def test_s93_an_endless_head_is_refused_before_it_ends(served: Served) -> None:
+    with served.connect() as client:
+        client.sendall(b"GET /_ping HTTP/1.1\r\n" + HOST + b"X-Filler: " + b"x" * 100_000)
+        assert status(read_answer(client)) == 431
 
 
 def test_s93_a_slow_head_is_cut_off(tmp_path: Path) -> None:
@@ -380,6 +386,13 @@ def test_r28_a_long_request_ends_when_its_client_goes(served: Served) -> None:
         assert client.recv(4096).startswith(b"HTTP/1.1 200")
         assert not served.log.gone.is_set()
     assert served.log.gone.wait(5)
+
+
+def test_r28_a_connection_may_be_watched_again_for_its_next_request(served: Served) -> None:
+    with served.connect() as client:
+        for _ in range(3):
+            client.sendall(b"GET /watched HTTP/1.1\r\n" + HOST + b"\r\n")
+            assert read_answer(client).endswith(b'{"gone":false}\n')
 
 
 def test_r28_a_thousand_followers_that_leave_cost_nothing(served: Served) -> None:

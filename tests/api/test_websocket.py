@@ -85,6 +85,20 @@ def test_a_stream_is_carried_both_ways_until_it_ends() -> None:
         assert not runner.is_alive()
 
 
+def test_s97_a_client_that_breaks_the_rules_ends_the_stream() -> None:
+    browser, client = socket.socketpair()
+    container, stream = socket.socketpair()
+    with browser, client, container, stream:
+        container.settimeout(5)
+        runner = threading.Thread(target=bridge, args=(client, b"\x81\x05Hello", stream))
+        runner.start()
+        assert container.recv(1) == b""
+        with pytest.raises(BrokenPipeError):
+            container.sendall(b"more output")
+        runner.join(5)
+        assert not runner.is_alive()
+
+
 def test_s97_a_client_that_vanishes_ends_the_stream() -> None:
     browser, client = socket.socketpair()
     container, stream = socket.socketpair()
