@@ -59,6 +59,12 @@ class Created:
             self.start_socket.close()
             self.start_socket = None
 
+    def kill(self) -> None:
+        """Kill and reap the init and close everything."""
+        pidfd, self.pidfd = self.pidfd, -1
+        abandon(Child(self.pid, pidfd))
+        self.close()
+
 
 def create_container(
     spec: dict[str, Any],
@@ -72,7 +78,10 @@ def create_container(
     network_namespace_fd: int | None = None,
     start_listener: socket.socket | None = None,
     new_keyring: bool = True,
+    preserve_fds: int = 0,
     pivot: bool = True,
+    reaper: bool = False,
+    die_with_parent: bool = False,
 ) -> Created:
     """Set the container up and return with its init waiting.
 
@@ -81,6 +90,8 @@ def create_container(
     ``stdio`` become the process's 0, 1, 2 (None: inherit), unless ``process.terminal``. ``rootfs`` replaces the
     spec's ``root``. ``network_namespace_fd`` replaces the spec's network namespace. ``start_listener``: a listening
     unix socket; the init waits for a connection to it instead of ``Created.start_socket``, so the caller may exit.
+    ``preserve_fds``: how many descriptors from 3 up the program gets; they must be inheritable.
+    ``reaper``: PID 1 is a reaper and the program its child. ``die_with_parent``: it does not outlive the caller.
     Raises RuntimeFailure or SpecInvalid; nothing is left behind then, except what the caller made.
     """
     check_supported(spec)
@@ -111,7 +122,10 @@ def create_container(
             cgroups=cgroups,
             cgroup_paths=cgroups.paths() if cgroups else {},
             new_keyring=new_keyring,
+            preserve_fds=preserve_fds,
             pivot=pivot,
+            reaper=reaper,
+            die_with_parent=die_with_parent,
             talk=talk,
         )
         child = spawn(plan, talk, lambda: run_init(setup), cgroups)

@@ -38,13 +38,15 @@ def exec_process(
     console_socket: str | None = None,
     container_id: str = "",
     new_keyring: bool = True,
+    preserve_fds: int = 0,
+    ignore_paused: bool = False,
 ) -> Executed:
     """Run an OCI ``process`` beside the container's init, which ``pid`` and ``pidfd`` name.
 
     ``spec`` is the container's config.json: its seccomp profile applies. Returns once the program runs (execve
     succeeded). Raises RuntimeFailure with exit_code 126 or 127 and runc's wording. The caller must have one thread.
     """
-    if cgroups is not None and cgroups.is_frozen():
+    if not ignore_paused and cgroups is not None and cgroups.is_frozen():
         raise RuntimeFailure("cannot exec in a paused container (use --ignore-paused to override)")
     kinds = _foreign_namespaces(pid)
     target = prepare_process(spec_process, spec, in_user_namespace="user" in kinds)
@@ -58,11 +60,12 @@ def exec_process(
     def enter() -> None:
         if cgroups is not None and join_fd is None:
             cgroups.add_self(pid)
+        forget_how_to_import()
         namespaces.setns(pidfd, flags)
 
     def body() -> NoReturn:
         run_exec(target, talk, stdio, keyring_name=f"_ses.{container_id}" if new_keyring else None,
-                 in_user_namespace="user" in kinds)  # fmt: skip
+                 in_user_namespace="user" in kinds, preserve_fds=preserve_fds)  # fmt: skip
 
     try:
         child = spawn_staged(enter, 0, talk, body, cgroup_fd=join_fd)
@@ -90,13 +93,13 @@ def run_exec(
     *,
     keyring_name: str | None,
     in_user_namespace: bool,
+    preserve_fds: int,
 ) -> NoReturn:
     """The body of the clone: already in the container's namespaces and root."""
     endpoint = talk.child
-    forget_how_to_import()
     if not target.terminal:
         redirect_stdio(stdio)
-    process.close_except([endpoint.fileno()])
+    process.close_except([endpoint.fileno(), *range(3, 3 + preserve_fds)])
     os.setsid()
     if in_user_namespace:
         os.setresgid(0, 0, 0)
@@ -118,7 +121,7 @@ def run_exec(
     path = confine(target, _NoListener())
     handshake.send(endpoint, handshake.READY)
     handshake.wait_go(endpoint)
-    execute(target, path)
+    execute(target, path, preserve_fds=preserve_fds)
 
 
 class _NoListener(ListenerSink):

@@ -6,6 +6,7 @@ executed but the user's program and the container's own hooks (SECURITY.md fact 
 """
 
 import os
+import signal
 import socket
 import sys
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from wherry.runtime.mount_target import check_outside_proc, open_target
 from wherry.runtime.mounts import PreparedMount, attach_mount
 from wherry.runtime.namespaces import NamespacePlan
 from wherry.runtime.process import ListenerSink, PreparedProcess, confine, install_late_filter, own_stdio, set_home
+from wherry.runtime.reaper import run_reaper
 from wherry.runtime.rootfs import OverlayRootfs, mount_overlay_at
 from wherry.runtime.sysctls import write_sysctls
 
@@ -53,12 +55,15 @@ class Setup:
     cgroups: Cgroups | None
     cgroup_paths: dict[str, str]
     new_keyring: bool
+    preserve_fds: int  # descriptors 3, 4, … that the program gets
     pivot: bool
+    reaper: bool  # PID 1 is a reaper of ours and the program its child (--init)
+    die_with_parent: bool  # SIGKILL when the caller dies (R15)
     talk: Handshake
 
     def descriptors(self) -> list[int]:
         """What the init keeps open beside 0, 1 and 2."""
-        kept = [self.talk.child.fileno(), *self.plan.joined.values()]
+        kept = [self.talk.child.fileno(), *self.plan.joined.values(), *range(3, 3 + self.preserve_fds)]
         kept += [item.tree_fd for item in self.mounts if item.tree_fd is not None]
         if self.root_tree is not None:
             kept.append(self.root_tree)
@@ -98,6 +103,9 @@ def run_init(setup: Setup) -> NoReturn:
     if not setup.process.terminal:
         own_stdio(setup.process.uid)
     path = confine(setup.process, _Listener(endpoint))
+    if setup.die_with_parent:
+        # After the change of credentials, which clears it. A caller that died before ends our wait for its go.
+        process.set_parent_death_signal(signal.SIGKILL)
     handshake.send(endpoint, handshake.READY)
     _wait_and_execute(setup, path)
 
@@ -271,17 +279,30 @@ def _wait_and_execute(setup: Setup, path: bytes) -> NoReturn:
         endpoint, _ = setup.start_listener.accept()
         setup.start_listener.close()
     handshake.wait_go(endpoint)
+    if setup.reaper:
+        run_reaper(lambda: _execute(setup, path, endpoint), lambda: _stay(setup), terminal=setup.process.terminal)
+    _execute(setup, path, endpoint)
+
+
+def _stay(setup: Setup) -> None:
+    """The reaper's side of the fork: what execve would have closed, and the filter that comes last."""
+    process.close_except(())
+    process.set_name("wherry-init")
+    install_late_filter(setup.process)
+
+
+def _execute(setup: Setup, path: bytes, endpoint: socket.socket) -> NoReturn:
     try:
         _run_own_hooks(setup, "startContainer", "created")
-        execute(setup.process, path)
+        execute(setup.process, path, preserve_fds=setup.preserve_fds)
     except RuntimeFailure as exc:
         handshake.fail(endpoint, exc.message, exc.exit_code)
     os._exit(1)
 
 
-def execute(target: PreparedProcess, path: bytes) -> NoReturn:
+def execute(target: PreparedProcess, path: bytes, *, preserve_fds: int = 0) -> NoReturn:
     """The last steps: the filter of a process with no_new_privs, descriptors, execve. Raises RuntimeFailure."""
-    process.cloexec_from(3)
+    process.cloexec_from(3 + preserve_fds)
     install_late_filter(target)
     try:
         os.execve(path, target.args, target.env)

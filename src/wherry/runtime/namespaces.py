@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, NoReturn
 
+from wherry.errors import WherryError
 from wherry.linux import namespaces, process
 from wherry.linux.idmap import IdMapping
 from wherry.linux.process import CLONE_PARENT, clone3
@@ -224,7 +225,7 @@ def _run_child(talk: Handshake, body: Callable[[], NoReturn]) -> NoReturn:
         body()
     except RuntimeFailure as exc:
         handshake.fail(talk.child, exc.message, exc.exit_code)
-    except SpecInvalid as exc:
+    except WherryError as exc:
         handshake.fail(talk.child, exc.message, 125)
     except OSError as exc:
         handshake.fail(talk.child, f"{exc.filename}: {exc.strerror}" if exc.filename else str(exc.strerror), 125)

@@ -1,0 +1,181 @@
+"""A container of ``wherry-runtime``: from a bundle to a saved state, and on to its start."""
+
+import json
+import os
+import shutil
+import socket
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from wherry.errors import Conflict, InvalidParameter
+from wherry.linux.fdsocket import connect_unix, listen_unix
+from wherry.runtime import cgroups, state
+from wherry.runtime.create import Created, check_supported, create_container
+from wherry.runtime.failure import RuntimeFailure, SpecInvalid
+from wherry.runtime.hooks import container_state, hooks_of, run_hooks
+from wherry.runtime.start import release
+from wherry.runtime.state import ContainerState, Status
+
+
+@dataclass(frozen=True, slots=True)
+class CreateOptions:
+    """The options that ``create`` and ``run`` share."""
+
+    bundle: str = "."
+    console_socket: str | None = None
+    pid_file: str | None = None
+    pivot: bool = True
+    new_keyring: bool = True
+    preserve_fds: int = 0
+
+
+def load_spec(bundle: str) -> dict[str, Any]:
+    """Read and check config.json. Raises InvalidParameter or SpecInvalid."""
+    path = f"{bundle}/config.json"
+    try:
+        with open(path, encoding="utf-8") as file:
+            spec = json.load(file)
+    except FileNotFoundError:
+        raise InvalidParameter(f"JSON specification file {path} not found") from None
+    except ValueError as exc:
+        raise SpecInvalid(f"read {path}: {exc}") from exc
+    if not isinstance(spec, dict):
+        raise SpecInvalid(f"read {path}: not a JSON object")
+    version = str(spec.get("ociVersion") or "")
+    if version.split(".")[0] != "1":
+        raise SpecInvalid(f'ociVersion "{version}" is not supported: this runtime reads 1.x')
+    check_supported(spec)
+    return spec
+
+
+def create_from_bundle(
+    root: str, container_id: str, options: CreateOptions, *, stdio: tuple[int, int, int] | None = None
+) -> tuple[ContainerState, Created]:
+    """Create a container whose init waits on ``start.sock`` of its state. Nothing is left behind on an error."""
+    bundle = os.path.abspath(options.bundle)
+    spec = load_spec(bundle)
+    terminal = bool(spec["process"].get("terminal"))
+    if options.console_socket and not terminal:
+        raise InvalidParameter("cannot use console socket if runc will not detach or allocate tty")
+    directory = state.make_directory(root, container_id)
+    held = None
+    try:
+        linux = spec["linux"]
+        held = cgroups.create(
+            linux.get("cgroupsPath"), container_id=container_id, resources=linux.get("resources"), devices=False
+        )
+        listener = listen_unix(f"{directory}/start.sock", socket.SOCK_SEQPACKET)
+        try:
+            created = create_container(
+                spec,
+                bundle=bundle,
+                container_id=container_id,
+                cgroups=held,
+                stdio=stdio,
+                console_socket=options.console_socket,
+                start_listener=listener,
+                new_keyring=options.new_keyring,
+                preserve_fds=options.preserve_fds,
+                pivot=options.pivot,
+            )
+        finally:
+            listener.close()
+        try:
+            # Device rules come after the nodes were made: a node may be there that may not be used.
+            held.apply({"devices": (linux.get("resources") or {}).get("devices") or []})
+            kept = _save(directory, container_id, bundle, spec, created, held, options)
+            if options.pid_file:
+                write_pid_file(options.pid_file, created.pid)
+        except BaseException:
+            created.kill()
+            raise
+    except BaseException:
+        if held is not None:
+            held.delete()
+        shutil.rmtree(directory, ignore_errors=True)
+        raise
+    finally:
+        if held is not None:
+            held.close()
+    return kept, created
+
+
+def _save(
+    directory: str,
+    container_id: str,
+    bundle: str,
+    spec: dict[str, Any],
+    created: Created,
+    held: cgroups.Cgroups,
+    options: CreateOptions,
+) -> ContainerState:
+    kept = ContainerState(
+        container_id=container_id,
+        bundle=bundle,
+        rootfs=os.path.join(bundle, (spec.get("root") or {}).get("path") or "rootfs"),
+        pid=created.pid,
+        start_time=state.process_start_time(created.pid) or 0,
+        created=time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()) + f".{time.time_ns() % 10**9:09d}Z",
+        cgroups=held.save(),
+        annotations=spec.get("annotations") or {},
+        oci_version=spec["ociVersion"],
+        new_keyring=options.new_keyring,
+        directory=directory,
+    )
+    with open(f"{directory}/config.json", "w", encoding="utf-8") as file:
+        json.dump(spec, file)
+    kept.save()
+    return kept
+
+
+def start_created(kept: ContainerState) -> None:
+    """Let the init of a created container execve, then run the poststart hooks.
+
+    Raises Conflict for a container in another state, StartFailed when execve fails.
+    """
+    try:
+        endpoint = connect_unix(kept.start_socket, socket.SOCK_SEQPACKET)
+    except (FileNotFoundError, ConnectionRefusedError):
+        status = kept.status()
+        if status in (Status.RUNNING, Status.PAUSED):
+            raise Conflict("cannot start an already running container") from None
+        raise Conflict("cannot start a container that has stopped") from None
+    try:
+        release(endpoint)
+    finally:
+        endpoint.close()
+        try:
+            os.unlink(kept.start_socket)
+        except FileNotFoundError:
+            pass  # the container was deleted meanwhile
+    spec = kept.spec()
+    hooks = hooks_of(spec, "poststart")
+    if hooks:
+        current = container_state(
+            spec, container_id=kept.container_id, bundle=kept.bundle, pid=kept.pid, status=kept.status()
+        )
+        try:
+            run_hooks("poststart", hooks, current)
+        except RuntimeFailure:
+            _end_all(kept)
+            raise
+
+
+def _end_all(kept: ContainerState) -> None:
+    """A container whose poststart hook failed does not run on (runc does the same)."""
+    held = kept.open_cgroups()
+    if held is not None:
+        try:
+            held.kill_all()
+        finally:
+            held.close()
+
+
+def write_pid_file(path: str, pid: int) -> None:
+    """Whole or absent."""
+    directory, name = os.path.split(path)
+    temporary = os.path.join(directory, f".{name}")
+    with open(temporary, "w", encoding="ascii") as file:
+        file.write(str(pid))
+    os.rename(temporary, path)

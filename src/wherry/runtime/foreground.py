@@ -1,0 +1,111 @@
+"""``run`` and ``exec`` in the foreground: signals and the terminal are passed on, the exit status becomes ours."""
+
+import errno
+import os
+import select
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from wherry.linux import terminal
+from wherry.linux.pidfd import send_signal
+
+_CHUNK = 65536
+# These are about this process, or cannot be caught.
+_NOT_FORWARDED = {signal.SIGCHLD, signal.SIGURG, signal.SIGKILL, signal.SIGSTOP, signal.SIGWINCH, signal.SIGPIPE,
+                  signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGCONT}  # fmt: skip
+
+
+def wait_foreground(pid: int, pidfd: int, console_fd: int | None) -> int:
+    """Serve the process until it ends; its exit status, 128+N for a signal. The caller's signals are handed on."""
+    with _signals(pidfd, console_fd), _raw_terminal(console_fd):
+        if console_fd is None:
+            _wait(pidfd)
+        else:
+            _pump(pidfd, console_fd)
+    status = os.waitpid(pid, 0)[1]
+    return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
+
+@contextmanager
+def _signals(pidfd: int, console_fd: int | None) -> Iterator[None]:
+    def forward(number: int, _frame: object) -> None:
+        try:
+            send_signal(pidfd, number)
+        except ProcessLookupError:
+            pass  # it has just ended
+
+    def resize(_number: int, _frame: object) -> None:
+        if console_fd is not None:
+            _copy_size(console_fd)
+
+    former = {}
+    for number in signal.Signals:
+        if number not in _NOT_FORWARDED and number < signal.SIGRTMIN:
+            former[number] = signal.signal(number, forward)
+    former[signal.SIGWINCH] = signal.signal(signal.SIGWINCH, resize)
+    resize(0, None)
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _raw_terminal(console_fd: int | None) -> Iterator[None]:
+    if console_fd is None or not os.isatty(0):
+        yield
+        return
+    attributes = terminal.set_raw(0)
+    try:
+        yield
+    finally:
+        terminal.restore(0, attributes)
+
+
+def _copy_size(console_fd: int) -> None:
+    if os.isatty(0):
+        rows, columns = terminal.window_size(0)
+        terminal.set_window_size(console_fd, rows=rows, columns=columns)
+
+
+def _wait(pidfd: int) -> None:
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    poll.poll()
+
+
+def _pump(pidfd: int, console_fd: int) -> None:
+    """Between our stdin and stdout and the pty, until the process has ended and the pty is drained."""
+    poll = select.poll()
+    poll.register(0, select.POLLIN)
+    poll.register(console_fd, select.POLLIN)
+    poll.register(pidfd, select.POLLIN)
+    ended = False
+    while True:
+        ready = dict(poll.poll(0 if ended else None))
+        if console_fd in ready:
+            if not _copy(console_fd, 1):
+                poll.unregister(console_fd)
+                _wait(pidfd)
+                return
+        elif ended:
+            return
+        if 0 in ready and not _copy(0, console_fd):
+            poll.unregister(0)
+        ended = ended or pidfd in ready
+
+
+def _copy(source: int, target: int) -> bool:
+    """Copy what is there; False at the end. A pty whose last user is gone reads EIO."""
+    try:
+        data = os.read(source, _CHUNK)
+    except OSError as exc:
+        if exc.errno != errno.EIO:
+            raise
+        return False
+    view = memoryview(data)
+    while view:
+        view = view[os.write(target, view) :]
+    return bool(data)
