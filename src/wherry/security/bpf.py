@@ -167,7 +167,7 @@ def _intervals(abi: str, rules: Sequence[Rule], default: int) -> list[tuple[int,
         _add_multiplexed(numbers, rules, default, verdicts)
     # A default that lets calls pass lets new ones pass too.
     passes = default in (ALLOW, LOG) or default & 0xFFFF0000 == TRACE
-    beyond = default if passes or not newest else ERRNO | errno.ENOSYS
+    beyond = default if passes or newest < 0 else ERRNO | errno.ENOSYS
     result: list[tuple[int, _Verdict]] = []
 
     def append(start: int, verdict: _Verdict) -> None:
@@ -188,10 +188,10 @@ def _intervals(abi: str, rules: Sequence[Rule], default: int) -> list[tuple[int,
 
 
 def _verdicts(numbers: dict[str, int], rules: Sequence[Rule], default: int) -> tuple[dict[int, _Verdict], int]:
-    """What each named call gets, and the highest number that the profile names (0: none)."""
+    """What each named call gets, and the highest number that the profile names (-1: none)."""
     plain: dict[int, int] = {}
     conditional: dict[int, list[Alternative]] = {}
-    newest = 0
+    newest = -1
     for names, conditions, action in rules:
         for name in names:
             number = numbers.get(name)

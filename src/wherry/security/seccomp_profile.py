@@ -187,7 +187,39 @@ def load_profile(
         raise InvalidProfile(f"Decoding seccomp profile failed: {exc}") from exc
     if not isinstance(profile, dict):
         raise InvalidProfile("Decoding seccomp profile failed: the profile is not a JSON object")
+    _check_shape(profile)
     return resolve(profile, capabilities, machine=machine, kernel=kernel)
+
+
+def _check_shape(profile: Mapping[str, Any]) -> None:
+    """JSON of the wrong types is the user's mistake, to be found here and not as an exception further down."""
+    entries = _list(profile, "syscalls", dict)
+    for entry in entries:
+        _list(entry, "names", str)
+        _list(entry, "args", dict)
+        for conditions in (entry.get("includes") or {}, entry.get("excludes") or {}):
+            if not isinstance(conditions, dict):
+                raise InvalidProfile("Decoding seccomp profile failed: includes and excludes are objects")
+            _list(conditions, "caps", str)
+            _list(conditions, "arches", str)
+            if not isinstance(conditions.get("minKernel") or "", str):
+                raise InvalidProfile("Decoding seccomp profile failed: minKernel is a string")
+    for entry in _list(profile, "archMap", dict):
+        _list(entry, "subArchitectures", str)
+    _list(profile, "architectures", str)
+    _list(profile, "flags", str)
+
+
+def _list(container: Mapping[str, Any], key: str, kind: type) -> list[Any]:
+    value = container.get(key)
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(element, kind) for element in value):
+        raise InvalidProfile(f"Decoding seccomp profile failed: {key} is not a list of {_KINDS[kind]}")
+    return value
+
+
+_KINDS = {dict: "objects", str: "strings"}
 
 
 def read_profile(path: str) -> str:

@@ -61,6 +61,7 @@ getsockopt io_setup io_submit execveat preadv2 pwritev2
 _X32_ABSENT = """
 uselib _sysctl create_module get_kernel_syms query_module nfsservctl set_thread_area get_thread_area epoll_ctl_old
 epoll_wait_old vserver
+uretprobe uprobe map_shadow_stack
 """
 
 _X86 = """
@@ -210,6 +211,8 @@ def table(abi: str) -> dict[str, int]:
         numbers.update(parse(_X32))
         absent = _X32_ABSENT.split()
         return {name: number | X32_BIT for name, number in numbers.items() if name not in absent}
+    if abi == "arm":
+        del numbers["memfd_secret"]  # the one common call that it lacks
     if abi == "riscv64":
         del numbers["renameat"]
         numbers.update(parse(_RISCV64))
