@@ -1,5 +1,7 @@
 """/images: list, inspect, pull, import, load, save, tag, remove, prune."""
 
+import msgspec
+
 from wherry.api.archive import buffered
 from wherry.api.filters import parse_filters
 from wherry.api.request import Request
@@ -8,7 +10,7 @@ from wherry.api.router import Route
 from wherry.api.streams import progress_stream
 from wherry.errors import InvalidParameter, Unimplemented
 from wherry.images.service import Images
-from wherry.oci.platform import Platform
+from wherry.oci.platform import Platform, normalise
 from wherry.oci.platform import parse as parse_platform
 from wherry.registry.credentials import parse_header
 
@@ -17,8 +19,16 @@ _PRUNE_FILTERS = frozenset(("dangling", "label", "label!", "until"))
 
 
 def _platform(request: Request) -> Platform | None:
+    """``linux/arm64``, or an OCI platform object (load, save, inspect and history since 1.48)."""
     text = request.query.text("platform")
-    return parse_platform(text) if text else None
+    if not text:
+        return None
+    if not text.startswith("{"):
+        return parse_platform(text)
+    try:
+        return normalise(msgspec.json.decode(text, type=Platform))
+    except msgspec.DecodeError as exc:
+        raise InvalidParameter(f"failed to parse platform: {exc}") from exc
 
 
 def _list(images: Images, request: Request) -> Response:
@@ -74,7 +84,7 @@ def _import(images: Images, request: Request) -> None:
 
 def _load(images: Images, request: Request) -> None:
     with progress_stream(request) as stream:
-        images.load(request.body(), progress=stream.write)
+        images.load(request.body(), progress=stream.write, platform=_platform(request))
 
 
 def _save(images: Images, request: Request) -> None:
@@ -88,8 +98,6 @@ def _save_one(images: Images, request: Request) -> None:
 def _send_archive(images: Images, request: Request, names: list[str]) -> None:
     if not names:
         raise InvalidParameter("no image names given")
-    for name in names:
-        images.resolve(name)  # a wrong name is a 404, not a cut stream
     stream = request.stream(TAR)
     out = buffered(stream)
     images.save(names, out, _platform(request))
@@ -98,11 +106,11 @@ def _send_archive(images: Images, request: Request, names: list[str]) -> None:
 
 
 def _inspect(images: Images, request: Request) -> Response:
-    return json_response(images.inspect(request.params["name"]))
+    return json_response(images.inspect(request.params["name"], _platform(request)))
 
 
 def _history(images: Images, request: Request) -> Response:
-    return json_response(images.history(request.params["name"]))
+    return json_response(images.history(request.params["name"], _platform(request)))
 
 
 def _tag(images: Images, request: Request) -> Response:
