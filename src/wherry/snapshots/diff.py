@@ -7,13 +7,12 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from typing import BinaryIO
 
 from wherry.linux import xattr
 from wherry.linux.filesystem import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
 from wherry.log import get_logger
 from wherry.snapshots import whiteout
-from wherry.snapshots.snapshotter import Change, ChangeKind
+from wherry.snapshots.snapshotter import Change, ChangeKind, Sink
 from wherry.snapshots.tar_reader import HARDLINK, Entry
 from wherry.snapshots.tar_writer import TarWriter
 from wherry.snapshots.walk import Node, walk
@@ -118,7 +117,7 @@ def _hidden(node: Node, lower_fd: int) -> list[bytes]:
     return [node.path + b"/" + name for name in hidden]
 
 
-def write_layer(upper_fd: int, out: BinaryIO, *, root_changed: bool) -> None:
+def write_layer(upper_fd: int, out: Sink, *, root_changed: bool) -> None:
     """Write an upper directory as an OCI layer: whiteouts by name, everything else as it is.
 
     ``root_changed``: the root's own mode or owner differs from the layers below and gets an entry.
@@ -130,7 +129,7 @@ def write_layer(upper_fd: int, out: BinaryIO, *, root_changed: bool) -> None:
     writer.finish()
 
 
-def write_tree(root_fd: int, out: BinaryIO) -> None:
+def write_tree(root_fd: int, out: Sink) -> None:
     """Write the tree below ``root_fd`` as it is."""
     writer = TarWriter(out)
     _write_nodes(root_fd, writer, layer=False)

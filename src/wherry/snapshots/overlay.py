@@ -23,8 +23,8 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import BinaryIO
 
+from wherry.linux.boot import boot_id
 from wherry.linux.filesystem import RESOLVE_NO_SYMLINKS, openat2, sync_directory, syncfs
 from wherry.snapshots import diff, layer, pipeline
 from wherry.snapshots.chain_id import ChainId, extend
@@ -38,13 +38,15 @@ from wherry.snapshots.snapshotter import (
     Change,
     LayerRejected,
     Overlay,
+    Sink,
     Snapshot,
     SnapshotFailed,
     SnapshotInUse,
     SnapshotNotFound,
+    Source,
     Usage,
 )
-from wherry.snapshots.tar_reader import Source, TarReader
+from wherry.snapshots.tar_reader import TarReader
 from wherry.snapshots.trash import Trash
 from wherry.snapshots.unpack import unpack
 from wherry.snapshots.usage import measure
@@ -98,7 +100,7 @@ class OverlaySnapshotter:
         self,
         parent: ChainId | None,
         diff_id: str,
-        tar: BinaryIO,
+        tar: Source,
         *,
         max_bytes: int = MAX_LAYER_BYTES,
         max_entries: int = MAX_LAYER_ENTRIES,
@@ -127,7 +129,7 @@ class OverlaySnapshotter:
         return chain_id
 
     def _unpack_into(
-        self, ingest: str, parent: ChainId | None, diff_id: str, tar: BinaryIO, *, max_bytes: int, max_entries: int
+        self, ingest: str, parent: ChainId | None, diff_id: str, tar: Source, *, max_bytes: int, max_entries: int
     ) -> None:
         """Make a whole layer directory of the stream, flushed, under a temporary name."""
         with _storing("make a directory for the layer"):
@@ -229,19 +231,16 @@ class OverlaySnapshotter:
         before a crash. Within one boot of the machine nothing is lost, and the mark is taken away.
         """
         mark = f"{path}/volatile"
-        try:
-            os.rmdir(f"{path}/work/work/incompat/volatile")
-            used = True
-        except FileNotFoundError:
-            used = False
-        if used and os.readlink(mark) != _boot_id():
-            os.mkdir(f"{path}/work/work/incompat/volatile")
-            raise SnapshotFailed(
-                f"mount snapshot {key}: it was not synced before the machine went down",
-                hint="It belonged to a container that does not survive a crash: remove the container.",
-            )
+        kernel_mark = f"{path}/work/work/incompat/volatile"
+        if os.path.lexists(kernel_mark):
+            if os.readlink(mark) != boot_id():
+                raise SnapshotFailed(
+                    f"mount snapshot {key}: it was not synced before the machine went down",
+                    hint="It belonged to a container that does not survive a crash: remove the container.",
+                )
+            self._trash.take(kernel_mark)
         if volatile and not os.path.lexists(mark):
-            os.symlink(_boot_id(), mark)
+            os.symlink(boot_id(), mark)
 
     def changes(self, key: str) -> Iterator[Change]:
         parent = self._parent_of_active(key)
@@ -254,7 +253,7 @@ class OverlaySnapshotter:
             finally:
                 os.close(lower_fd)
 
-    def write_diff(self, key: str, out: BinaryIO) -> None:
+    def write_diff(self, key: str, out: Sink) -> None:
         parent = self._parent_of_active(key)
         with _opened(f"{self._root}/active/{key}/upper") as upper_fd:
             diff.write_layer(
@@ -263,7 +262,7 @@ class OverlaySnapshotter:
 
     # -- both kinds
 
-    def write_tree(self, key: str, out: BinaryIO) -> None:
+    def write_tree(self, key: str, out: Sink) -> None:
         with self.mounted(key, readonly=True) as root_fd:
             diff.write_tree(root_fd, out)
 
@@ -415,8 +414,3 @@ def _storing(action: str) -> Iterator[None]:
         yield
     except OSError as exc:
         raise SnapshotFailed(f"{action}: {exc.strerror}") from exc
-
-
-def _boot_id() -> str:
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-        return file.read().strip()

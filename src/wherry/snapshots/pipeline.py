@@ -10,11 +10,10 @@ import queue
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import BinaryIO
 
 from wherry.linux.namespaces import unshare
-from wherry.snapshots.snapshotter import LayerRejected
-from wherry.snapshots.tar_reader import CHUNK, Source
+from wherry.snapshots.snapshotter import LayerRejected, Source
+from wherry.snapshots.tar_reader import CHUNK
 
 _CLONE_FS = 0x200
 _QUEUED_CHUNKS = 8
@@ -32,7 +31,7 @@ class Outcome:
     result: int
 
 
-def run(stream: BinaryIO, write: Callable[[Source], int], *, max_bytes: int) -> Outcome:
+def run(stream: Source, write: Callable[[Source], int], *, max_bytes: int) -> Outcome:
     """Call ``write`` with a source of ``stream``'s bytes, in a thread whose umask is 0.
 
     Reads the stream to its end. Raises what ``write`` raises, what ``stream.read`` raises, or LayerRejected when the

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import BinaryIO, Protocol, TypedDict
+from typing import Protocol, TypedDict
 
 from wherry.errors import Conflict, InvalidParameter, NotFound, System
 from wherry.snapshots.chain_id import ChainId
@@ -24,6 +24,20 @@ from wherry.snapshots.chain_id import ChainId
 # What one layer may cost when its image is not trusted (S18, S19). Callers may lower the bounds.
 MAX_LAYER_BYTES = 64 << 30
 MAX_LAYER_ENTRIES = 2_000_000
+
+
+class Source(Protocol):
+    """Where a layer's bytes come from; every binary file is one."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most ``size`` bytes, or as many as come; b"" only at the end."""
+
+
+class Sink(Protocol):
+    """Where a tar goes; every binary file is one."""
+
+    def write(self, data: bytes, /) -> object:
+        """Take all of ``data``."""
 
 
 class SnapshotNotFound(NotFound):
@@ -111,7 +125,7 @@ class Snapshotter(Protocol):
         self,
         parent: ChainId | None,
         diff_id: str,
-        tar: BinaryIO,
+        tar: Source,
         *,
         max_bytes: int = MAX_LAYER_BYTES,
         max_entries: int = MAX_LAYER_ENTRIES,
@@ -153,10 +167,10 @@ class Snapshotter(Protocol):
     def changes(self, key: str) -> Iterator[Change]:
         """What an active snapshot changed, sorted by path, parents first. Lazy; a running container may race it."""
 
-    def write_diff(self, key: str, out: BinaryIO) -> None:
+    def write_diff(self, key: str, out: Sink) -> None:
         """Write an active snapshot as an OCI layer: uncompressed, whiteouts, deterministic. ``out`` stays open."""
 
-    def write_tree(self, key: str, out: BinaryIO) -> None:
+    def write_tree(self, key: str, out: Sink) -> None:
         """Write the merged file system as a tar without whiteouts (``docker export``). ``out`` stays open."""
 
     def remove(self, key: str) -> None:

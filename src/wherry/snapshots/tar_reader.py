@@ -11,10 +11,9 @@ the GNU tar manual ("Basic Tar Format", "Storing Sparse Files").
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
 from zlib import adler32
 
-from wherry.snapshots.snapshotter import MAX_LAYER_ENTRIES, LayerRejected
+from wherry.snapshots.snapshotter import MAX_LAYER_ENTRIES, LayerRejected, Source
 from wherry.snapshots.tar_pax import (
     MAX_PATH_BYTES,
     MAX_PAX_BYTES,
@@ -49,12 +48,6 @@ _TYPES = {
 }
 _REGULAR = stat.S_IFREG
 _DIRECTORY = stat.S_IFDIR
-
-
-class Source(Protocol):
-    """Where the archive comes from. ``read`` returns at most ``size`` bytes, b"" only at the end."""
-
-    def read(self, size: int, /) -> bytes: ...
 
 
 class TarError(LayerRejected):
@@ -250,7 +243,8 @@ class TarReader:
             pax = self._globals.updated(local)
         if pax.any or long_path is not None or long_link is not None:
             name = _one_of(long_path, pax.path, name, "names")
-            link = _one_of(long_link, pax.link, link, "link targets")
+            if file_type in (HARDLINK, stat.S_IFLNK):
+                link = _one_of(long_link, pax.link, link, "link targets")
             if pax.size is not None:
                 stored = pax.size
 

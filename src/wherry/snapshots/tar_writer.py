@@ -6,8 +6,8 @@ in a fixed order.
 
 import os
 import stat
-from typing import BinaryIO
 
+from wherry.snapshots.snapshotter import Sink
 from wherry.snapshots.tar_reader import BLOCK, CHUNK, HARDLINK, Entry
 
 _FLAGS = {
@@ -26,7 +26,7 @@ _MAX_OCTAL_11 = 0o77777777777
 class TarWriter:
     """Writes to ``out``, which stays open. Finish with :meth:`finish`."""
 
-    def __init__(self, out: BinaryIO) -> None:
+    def __init__(self, out: Sink) -> None:
         self._write = out.write
 
     def add(self, entry: Entry, file_fd: int = -1) -> None:
@@ -120,7 +120,7 @@ def _header(
     device: tuple[int, int],
 ) -> bytes:
     start = b"%s%07o\0%07o\0%07o\0%011o\0%011o\0" % (name.ljust(100, b"\0"), mode, uid, gid, size, mtime)
-    end = b"%s%sustar\000%s%07o\0%07o\0%s" % (
+    end = b"%s%sustar\x0000%s%07o\0%07o\0%s" % (
         flag,
         link.ljust(100, b"\0"),
         bytes(64),
