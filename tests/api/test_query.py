@@ -1,10 +1,9 @@
-"""Query parameters, filters and points in time, as Docker's clients write them."""
+"""Query parameters and filters, as Docker's clients write them."""
 
 import pytest
 
 from wherry.api.filters import parse_filters
 from wherry.api.query import Query
-from wherry.api.timestamps import parse_timestamp_ns
 from wherry.errors import InvalidParameter
 
 
@@ -55,24 +54,3 @@ def test_malformed_filters_are_refused(raw: str) -> None:
 def test_an_unknown_filter_is_refused_in_dockers_words() -> None:
     with pytest.raises(InvalidParameter, match=r"^invalid filter 'foo'$"):
         parse_filters('{"foo":["a"]}', ("label",))
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("", None),
-        ("0", 0),
-        ("1136073600", 1136073600 * 10**9),
-        ("1136073600.5", 1136073600 * 10**9 + 500_000_000),
-        ("1136073600.000000001", 1136073600 * 10**9 + 1),
-        ("2006-01-01T00:00:00Z", 1136073600 * 10**9),
-        ("2006-01-01T01:00:00.25+01:00", 1136073600 * 10**9 + 250_000_000),
-    ],
-)
-def test_points_in_time(text: str, expected: int | None) -> None:
-    assert parse_timestamp_ns(text) == expected
-
-
-def test_what_is_no_point_in_time_is_refused() -> None:
-    with pytest.raises(InvalidParameter, match=r'^strconv.ParseInt: parsing "x": invalid syntax$'):
-        parse_timestamp_ns("x")

@@ -99,7 +99,7 @@ class Connection:
     def receive_body(self, *, deadline: float | None = None) -> bytes:
         """Some bytes of the current request's body; empty at its end. Sends ``100 Continue`` if it is awaited."""
         while True:
-            if self._h11.their_state is h11.DONE or self._h11.their_state is h11.MIGHT_SWITCH_PROTOCOL:
+            if self._h11.their_state not in (h11.SEND_BODY, h11.ERROR):
                 return b""
             if self._h11.they_are_waiting_for_100_continue:
                 self._write(

@@ -71,7 +71,7 @@ def _logs(services: Services, request: Request) -> None:
     lines = logs.open_logs(services, request.params["id"], options)
     stream = request.stream(stream_type(request.version, tty=lines.tty))
     stream.start()
-    lines.pump(stream.write, request.disconnected.is_set)
+    lines.pump(stream.send, request.disconnected.is_set)
     stream.end()
 
 

@@ -7,14 +7,14 @@ from wherry.api.filters import parse_filters
 from wherry.api.request import Request
 from wherry.api.router import Route
 from wherry.api.streams import JsonStream
-from wherry.api.timestamps import parse_timestamp_ns
+from wherry.containers.times import parse_time_ns
 from wherry.errors import InvalidParameter
 from wherry.events.bus import EventBus, SubscriptionOverflow
 
 
 def _events(bus: EventBus, request: Request) -> None:
     query = request.query
-    since, until = parse_timestamp_ns(query.text("since")), parse_timestamp_ns(query.text("until"))
+    since, until = _moment(query.text("since")), _moment(query.text("until"))
     if since is not None and until is not None and since > until:
         raise InvalidParameter(
             f"`since` time ({query.text('since')}) cannot be after `until` time ({query.text('until')})"
@@ -40,6 +40,10 @@ def _events(bus: EventBus, request: Request) -> None:
                 return  # too slow a reader (R30): its stream ends, it may come back with `since`
             if event is not None and event["timeNano"] > last_ns and matches(event, filters):
                 stream.write(event)
+
+
+def _moment(text: str) -> int | None:
+    return parse_time_ns(text, time.time_ns()) if text else None
 
 
 ROUTES: tuple[Route[EventBus], ...] = (Route("GET", "/events", _events),)

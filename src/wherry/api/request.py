@@ -166,6 +166,10 @@ class ResponseStream(io.RawIOBase):
             self._connection.send_data(view)
         return view.nbytes
 
+    def send(self, data: bytes) -> None:
+        """``write`` for those who take a callback."""
+        self.write(data)
+
     def end(self) -> None:
         """Complete the answer; without it the client sees a cut stream."""
         self.start()
