@@ -38,7 +38,7 @@ class MonitorGone(Unavailable):
 
 
 class Dispatcher:
-    """Reads all connections. ``close`` ends both threads; connections are closed by their owners."""
+    """Reads all connections. ``close`` ends both threads and what is still connected."""
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
@@ -66,10 +66,13 @@ class Dispatcher:
         self._events.put(call)
 
     def close(self) -> None:
-        """End both threads; idempotent."""
-        self._closing = True
-        os.eventfd_write(self._wake, 1)
-        self._events.put(None)
+        """End both threads and every connection; idempotent. Not to be called from a callback."""
+        if not self._closing:
+            self._closing = True
+            os.eventfd_write(self._wake, 1)
+            self._events.put(None)
+            for thread in self._threads:
+                thread.join()
 
     def _read(self) -> None:
         while not self._closing:
@@ -80,6 +83,8 @@ class Dispatcher:
                     with self._lock:
                         del self._channels[fd]
                     channel.finish()
+        for channel in tuple(self._channels.values()):
+            channel.finish()
         self._epoll.close()
         os.close(self._wake)
 

@@ -247,7 +247,8 @@ class Container:
         self._emit({**status, "event": "exited", "delay_seconds": delay})
 
     def _over(self) -> None:
-        self.execs.when_done(self._free)
+        # Not at once: the request that brought us here is still to be answered.
+        self.execs.when_done(lambda: self._loop.call_later(0, self._free))
 
     def _free(self) -> None:
         self._runtime.delete()

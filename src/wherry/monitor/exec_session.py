@@ -26,7 +26,7 @@ class ExecSessions:
         self._live: dict[str, ExecSession] = {}
         self._flushing: set[ExecSession] = set()
         self._on_flushed = on_flushed
-        self._when_done: Callable[[], None] | None = None
+        self._when_done: Callable[[], object] | None = None
 
     def run(self, exec_id: str, process: dict[str, Any], client: tuple[int, AttachOptions] | None) -> int:
         """Start ``process``; its pid. The client's descriptor is ours, in failure too. Raises Conflict for an id in
@@ -60,7 +60,7 @@ class ExecSessions:
         self._flushing.discard(session)
         self._on_flushed()
 
-    def when_done(self, call: Callable[[], None]) -> None:
+    def when_done(self, call: Callable[[], object]) -> None:
         """Call once no exec runs any more; they die with the container's init."""
         self._when_done = call
         if not self._live:
