@@ -52,11 +52,11 @@ def _run(call: Invocation) -> int:
     container = call.app.containers.inspect(call.args[0])
     state = container["State"]
     if not state["Running"]:
-        raise CommandFailed("cannot attach to a stopped container, start it first")
+        raise CommandFailed("You cannot attach to a stopped container, start it first")
     if state["Paused"]:
-        raise CommandFailed("cannot attach to a paused container, unpause it first")
+        raise CommandFailed("You cannot attach to a paused container, unpause it first")
     if state["Restarting"]:
-        raise CommandFailed("cannot attach to a restarting container, wait until it is running")
+        raise CommandFailed("You cannot attach to a restarting container, wait until it is running")
     return attach_to(
         call.app,
         container,

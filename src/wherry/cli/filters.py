@@ -7,7 +7,7 @@ if TYPE_CHECKING:
 
 def check_filter(text: str) -> str:
     if text and "=" not in text:
-        raise ValueError(f"invalid filter '{text}'")
+        raise ValueError("bad format of filter (expected name=value)")
     return text
 
 

@@ -159,7 +159,7 @@ def run_command(app: App, command: Command, path: str, argv: "Sequence[str]") ->
         from wherry.cli.usage import command_help
 
         if exc.deprecated:
-            app.err("Flag shorthand -h has been deprecated, use --help")
+            app.out("Flag shorthand -h has been deprecated, use --help")
         sys.stdout.write(command_help(command, path))
         return 0
     except FlagError as exc:
@@ -167,7 +167,7 @@ def run_command(app: App, command: Command, path: str, argv: "Sequence[str]") ->
 
         raise CommandFailed(flag_error(command, path, exc.message), code=125) from None
     for notice in notices:
-        app.err(notice)
+        app.out(notice)
     wrong = arguments_error(command, path, len(args))
     if wrong:
         raise CommandFailed(wrong)

@@ -10,6 +10,11 @@ if TYPE_CHECKING:
 
     Row = dict[str, Any]
 
+
+class Record(dict):  # type: ignore[type-arg]
+    """One row: field → value, or a function for a method (``.Label "x"``). Its JSON is sorted, without methods."""
+
+
 FORMAT_HELP = (
     "Format output using a custom template:\n"
     "'table':            Print output in table format with column headers (default)\n"
@@ -48,6 +53,7 @@ def format_rows(
     form = form.strip()
     if form in ("", "table"):
         return layout([[headers[name] for name in columns], *([str(row[name]) for name in columns] for row in rows)])
+    rows = [Record(sorted(row.items())) for row in rows]
     if form == "json":
         return "".join(_json_line(row) for row in rows)
     from wherry.cli.template import Template, strict_type
@@ -59,9 +65,14 @@ def format_rows(
     if not titled:
         return "".join(f"{line}\n" for line in lines)
     # A column without a title of its own has an empty one, as Docker's header context.
-    title = Template(source).render({**{name: "" for name in rows[0]}, **headers} if rows else dict(headers))
+    title = Template(source).render({**dict.fromkeys(rows[0] if rows else (), ""), **headers, "Label": _label_title})
     cells = [line.split("\t") for line in [title.replace("<no value>", ""), *lines]]
     return layout(cells)
+
+
+def _label_title(name: str) -> str:
+    """The title of ``{{.Label "com.example.my-key"}}`` is ``my key``."""
+    return name.rpartition(".")[2].replace("-", " ").replace("_", " ")
 
 
 def _parse(source: str, missing: "Any") -> "Any":
@@ -71,7 +82,7 @@ def _parse(source: str, missing: "Any") -> "Any":
     try:
         return Template(source, missing)
     except TemplateError as exc:
-        raise TemplateError(f"template parsing error: {exc.message}", code=64) from None
+        raise TemplateError(f"failed to parse template: {exc.message}") from None
 
 
 def _render(template: "Any", row: "Row") -> str:
@@ -87,7 +98,4 @@ def _render(template: "Any", row: "Row") -> str:
 def _json_line(row: "Row") -> str:
     from wherry.cli.template_functions import compact_json
 
-    text = compact_json({name: value for name, value in sorted(row.items()) if not callable(value)})
-    for char in "&<>":
-        text = text.replace(char, f"\\u{ord(char):04x}")
-    return text + "\n"
+    return compact_json(row) + "\n"

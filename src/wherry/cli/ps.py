@@ -78,8 +78,10 @@ def _size(container: "dict[str, Any]") -> str:
     return f"{written} (virtual {human_size(virtual)})" if virtual > 0 else written
 
 
-def _platform(container: "dict[str, Any]") -> str:
-    platform = (container.get("ImageManifestDescriptor") or {}).get("platform") or {}
+def _platform(container: "dict[str, Any]") -> str | None:
+    platform = (container.get("ImageManifestDescriptor") or {}).get("platform")
+    if platform is None:
+        return None
     return "/".join(filter(None, (platform.get("os"), platform.get("architecture"), platform.get("variant"))))
 
 

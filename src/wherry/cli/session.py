@@ -67,10 +67,8 @@ class Session:
             except BlockingIOError:
                 return True
             except OSError as exc:
-                if _wants_more(exc):
-                    return True
-                # The engine's end was cut: what came before is written, the exit is asked for elsewhere.
-                return False
+                # Cut off: what came before is written, the exit is asked for elsewhere.
+                return _wants_more(exc)
             if not data:
                 return False
             self._write(data)

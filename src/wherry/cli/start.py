@@ -12,7 +12,7 @@ def _run(call: Invocation) -> int:
     flags, app = call.flags, call.app
     if flags.flag("attach") or flags.flag("interactive"):
         if len(call.args) > 1:
-            raise CommandFailed("you cannot start and attach multiple containers at once")
+            raise CommandFailed("You cannot start and attach multiple containers at once.")
         container = app.containers.inspect(call.args[0])
         return attach_to(
             app,
@@ -34,7 +34,7 @@ def _run(call: Invocation) -> int:
     try:
         return for_each(app, call.args, start)
     except CommandFailed as exc:
-        raise CommandFailed(f"{exc.message}\nfailed to start containers: {', '.join(failed)}") from exc
+        raise CommandFailed(f"{exc.message}\nError: failed to start containers: {', '.join(failed)}") from exc
 
 
 START = Command(

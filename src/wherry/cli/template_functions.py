@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from wherry.cli.output import Record
 from wherry.cli.template_lexer import TemplateError
 from wherry.cli.text import go_quote
 from wherry.client import json_codec
@@ -48,6 +49,10 @@ def compact_json(value: Any) -> str:
 
 
 def _encode(value: Any) -> str:
+    if isinstance(value, Record):
+        # Docker's rows marshal themselves, with the HTML escapes that Go has by default.
+        text = _encode({name: item for name, item in value.items() if not callable(item)})
+        return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
     if isinstance(value, dict):
         return "{" + ",".join(f"{_string(str(key))}:{_encode(item)}" for key, item in value.items()) + "}"
     if isinstance(value, (list, tuple)):

@@ -121,7 +121,7 @@ def parse_nano_cpus(text: str) -> int:
         if not (whole + fraction).isdigit() or (divisor and not divisor.isdigit()):
             raise ValueError
         numerator = int(whole + fraction or "0")
-        scale = 10 ** len(fraction) * (int(divisor) if divisor else 1)
+        scale = int("1" + "0" * len(fraction)) * (int(divisor) if divisor else 1)
         if not scale:
             raise ValueError
     except ValueError:
