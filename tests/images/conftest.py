@@ -77,7 +77,7 @@ def make_service(root: Path, **changes: Any) -> Service:
     database = Database(str(root / "wherry.db"), MIGRATIONS)
     content = LocalContentStore(str(root / "content"))
     snapshotter = OverlaySnapshotter(str(root))
-    service = Service.__new__(Service)
+    Service.__new__(Service)
     events: list[tuple[str, str, str, dict[str, str]]] = []
     uses: dict[str, list[ContainerUse]] = {}
 
@@ -93,8 +93,7 @@ def make_service(root: Path, **changes: Any) -> Service:
         containers_using=using,
         registry=RegistryClient(settings, timeouts=Timeouts(connect=2.0, stall=1.0), retry=QUICK),
     )
-    service = Service(images, settings, content, snapshotter, database, events, [], uses)
-    return service
+    return Service(images, settings, content, snapshotter, database, events, [], uses)
 
 
 def close_service(service: Service) -> None:

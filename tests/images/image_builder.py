@@ -45,7 +45,9 @@ class TestImage:
             "created": "2024-01-02T03:04:05Z",
             "config": {"Cmd": ["sh"], "Env": ["PATH=/bin"]},
             "rootfs": {"type": "layers", "diff_ids": [sha256(layer) for layer in self.layers]},
-            "history": [{"created": "2024-01-02T03:04:05Z", "created_by": f"step {i}"} for i in range(len(self.layers))],
+            "history": [
+                {"created": "2024-01-02T03:04:05Z", "created_by": f"step {i}"} for i in range(len(self.layers))
+            ],
         }
         self.config = {**base, **self.config}
 

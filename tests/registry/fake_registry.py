@@ -84,7 +84,9 @@ class FakeRegistry:
         self.port = self._server.server_address[1]
         self.host = f"127.0.0.1:{self.port}"
         self.url = f"http://{self.host}"
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+        )
 
     def repository(self, name: str) -> Repository:
         return self.repositories.setdefault(name, Repository())
@@ -337,5 +339,15 @@ def stall(seconds: float, after: int = 0) -> Fault:
         time.sleep(seconds)
         handler.close_connection = True
         return True
+
+    return fault
+
+
+def slow(seconds: float) -> Fault:
+    """Answer as asked, but late."""
+
+    def fault(handler: Handler, data: bytes) -> bool:
+        time.sleep(seconds)
+        return False
 
     return fault

@@ -18,6 +18,9 @@ from wherry.registry.blobs import fetch_blob
 from wherry.registry.client import Repository
 from wherry.registry.errors import retryable
 from wherry.registry.retry import Retry
+from wherry.registry.transport import Response
+
+_SETTLE_SECONDS = 5.0
 
 Listener = Callable[[str, int], None]
 """Told a status (``Downloading``, ``Verifying Checksum``, ``Download complete``) and the bytes so far."""
@@ -43,9 +46,12 @@ class Download:
         self._listeners: list[Listener] = []
         self._stop = threading.Event()
         self._ingest: Ingest | None = None
+        self._response: Response | None = None
         self._ended = False
         self._failure: WherryError | None = None
         self.holders = 0
+        self.settled = threading.Event()
+        """Set when the thread has let go of the blob, its lease included."""
 
     def add_listener(self, listener: Listener) -> None:
         """Tell ``listener`` too, from the download's thread."""
@@ -79,8 +85,18 @@ class Download:
                 raise self._failure
 
     def cancel(self) -> None:
-        """Stop at the next chunk."""
+        """Stop now: a blocked read fails."""
         self._stop.set()
+        with self._condition:
+            response = self._response
+        if response is not None:
+            response.abort()
+
+    def _opened(self, response: Response | None) -> None:
+        with self._condition:
+            self._response = response
+        if response is not None and self._stop.is_set():
+            raise Cancelled
 
     def run(self) -> None:
         """The download's thread."""
@@ -130,16 +146,20 @@ class Download:
             try:
                 if self._stop.is_set():
                     raise Cancelled
-                fetch_blob(self._repository, self.descriptor, before, write)
+                fetch_blob(self._repository, self.descriptor, before, write, opened=self._opened)
                 return
             except WherryError as exc:
                 # A connection that brought something and broke is not a registry that is down.
                 failures = 1 if ingest.written_bytes > before else failures + 1
-                if not retryable(exc) or isinstance(exc, Cancelled) or failures >= self._retry.attempts:
+                if self._stop.is_set():
+                    raise Cancelled from exc
+                if not retryable(exc) or failures >= self._retry.attempts:
                     raise
                 delay = 0.0 if ingest.written_bytes > before else self._retry.delay(failures, exc)
                 if self._stop.wait(delay):
                     raise Cancelled from exc
+            finally:
+                self._opened(None)
 
     def _tell(self, status: str, current: int) -> None:
         with self._condition:
@@ -181,6 +201,13 @@ class Downloads:
             if download.holders == 0:
                 download.cancel()
 
+    def settle(self, download: Download) -> None:
+        """After ``release``: wait until a download that nobody holds has let go of its blob."""
+        with self._lock:
+            unwanted = download.holders == 0
+        if unwanted:
+            download.settled.wait(_SETTLE_SECONDS)
+
     def _run(self, download: Download, previous: Download | None) -> None:
         if previous is not None:
             _await_end(previous)
@@ -191,6 +218,7 @@ class Downloads:
         with self._lock:
             if self._running.get(download.descriptor.digest) is download:
                 del self._running[download.descriptor.digest]
+        download.settled.set()
 
 
 def _await_end(download: Download) -> None:

@@ -267,6 +267,8 @@ class _Pull:
         finally:
             for download in downloads.values():
                 self._stores.downloads.release(download)
+            for download in downloads.values():
+                self._stores.downloads.settle(download)
 
     def _present(self, chain: ChainId, layer: Descriptor) -> LayerRecord | None:
         from_other = self._stores.images.layer_by_chain(chain)

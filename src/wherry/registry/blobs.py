@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from wherry.errors import InvalidParameter
 from wherry.oci.descriptor import Descriptor
 from wherry.registry.client import Repository
 from wherry.registry.errors import ConnectionFailed, RegistryError
@@ -10,15 +11,24 @@ from wherry.registry.transport import Response
 CHUNK_BYTES = 1 << 20
 
 
-def fetch_blob(repository: Repository, descriptor: Descriptor, offset: int, write: Callable[[bytes], None]) -> None:
+def fetch_blob(
+    repository: Repository,
+    descriptor: Descriptor,
+    offset: int,
+    write: Callable[[bytes], None],
+    *,
+    opened: Callable[[Response], None] = lambda response: None,
+) -> None:
     """Feed ``write`` the blob's bytes from ``offset`` on, in pieces of at most 1 MiB.
 
     Reads at most one byte more than the descriptor's size (S02): a longer blob is for ``write`` to refuse.
     Raises ConnectionFailed when the answer ends early; what ``write`` raises passes through. A server that
-    does not know ranges sends all of it, and the first part is skipped.
+    does not know ranges sends all of it, and the first part is skipped. ``opened`` is given the answer
+    first, so that another thread can abort it.
     """
 
     def receive(response: Response) -> None:
+        opened(response)
         skip = 0
         if response.status == 206:
             if not response.header("Content-Range").startswith(f"bytes {offset}-"):
@@ -27,7 +37,7 @@ def fetch_blob(repository: Repository, descriptor: Descriptor, offset: int, writ
             skip = offset
         expected = descriptor.size - (offset - skip)
         length = response.content_length
-        if length is not None and length > expected:
+        if length is not None and length != expected:
             raise BlobSizeMismatch(descriptor, length)
         missing = expected + 1
         while missing > 0 and (chunk := response.read(min(CHUNK_BYTES, missing))):
@@ -46,7 +56,7 @@ def fetch_blob(repository: Repository, descriptor: Descriptor, offset: int, writ
     )
 
 
-class BlobSizeMismatch(RegistryError):
+class BlobSizeMismatch(InvalidParameter):
     """The registry announces another size than the manifest does (S02)."""
 
     def __init__(self, descriptor: Descriptor, length: int) -> None:

@@ -101,6 +101,15 @@ class Response:
             missing -= len(part)
         return b"".join(parts)
 
+    def abort(self) -> None:
+        """From another thread: make a blocked ``read`` fail now."""
+        sock = self._connection.sock
+        if sock is not None:
+            try:
+                sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # the connection is gone already, which is what was wanted
+
     def __enter__(self) -> "Response":
         return self
 
