@@ -22,12 +22,10 @@ def routes(engine: Engine) -> Router:
     """Every endpoint, each group with the part of the engine that it works on."""
     router = Router()
     router.add(engine, system.ROUTES)
-    for group in (containers.ROUTES, container_streams.ROUTES, archive.ROUTES, exec.ROUTES):
-        router.add(engine.services, group)
+    router.add(engine.services, containers.ROUTES + container_streams.ROUTES + archive.ROUTES + exec.ROUTES)
     router.add(engine.images, images.ROUTES)
     router.add(engine.networks, networks.ROUTES)
     router.add(engine.volumes, volumes.ROUTES)
     router.add(engine.events, events.ROUTES)
-    for group in (swarm.ROUTES, plugins.ROUTES, build.ROUTES):
-        router.add(None, group)
+    router.add(None, swarm.ROUTES + plugins.ROUTES + build.ROUTES)
     return router
