@@ -129,9 +129,9 @@ class Container:
     __slots__ = (
         "changed",
         "connection",
-        "execs",
         "exits",
         "health",
+        "kept_for_restart",
         "lock",
         "pending_attach",
         "record",
@@ -146,11 +146,11 @@ class Container:
         self.changed = threading.Condition(self.lock)
         self.verb = threading.RLock()
         self.connection: MonitorConnection | None = None
-        self.execs: set[str] = set()
         self.pending_attach: list[Any] = []
         self.health: dict[str, Any] | None = None
         self.stats_sample: tuple[float, dict[str, Any]] | None = None
         self.exits = 0
+        self.kept_for_restart = False
         self.removed = False
 
     @property

@@ -219,10 +219,11 @@ def _volumes_from(entry: str, registry: Registry) -> list[MountPoint]:
 
 
 # Options of a tmpfs mount that may be named; the kernel's flags and tmpfs's own parameters.
-TMPFS_FLAGS = frozenset(
-    "ro rw suid nosuid dev nodev exec noexec sync async dirsync remount mand nomand atime noatime diratime nodiratime "
-    "relatime norelatime strictatime nostrictatime mode size uid gid nr_inodes nr_blocks mpol".split()
-)
+_TMPFS_WORDS = """
+ro rw suid nosuid dev nodev exec noexec sync async dirsync remount mand nomand atime noatime diratime
+nodiratime relatime norelatime strictatime nostrictatime mode size uid gid nr_inodes nr_blocks mpol
+"""
+TMPFS_FLAGS = frozenset(_TMPFS_WORDS.split())
 
 
 def _check_tmpfs(destination: str, options: str) -> str:

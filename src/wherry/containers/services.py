@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from wherry.containers.container import Container
 from wherry.containers.exec_store import ExecStore
 from wherry.containers.store import Registry
 from wherry.events.bus import EventBus
@@ -30,3 +31,6 @@ class Services:
     containers: Registry
     execs: ExecStore
     background: Callable[[Callable[[], None]], None]
+    """Runs a call soon on a worker thread; what it raises is logged."""
+    restart_later: Callable[[Container], None]
+    """Starts a container by its restart policy when nobody else does (its monitor died, the machine rebooted)."""

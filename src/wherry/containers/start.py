@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from wherry.containers import lifecycle
+from wherry.containers.adoption import write_adoption
 from wherry.containers.attach_parking import take_parked
 from wherry.containers.container import Container, Status, Trigger, now_ns
 from wherry.containers.container_events import publish
@@ -21,12 +22,12 @@ from wherry.containers.shm import mount_shm, unmount_shm
 from wherry.containers.signals import DEFAULT_STOP_SIGNAL, parse_signal
 from wherry.containers.spec import SpecInputs, build_spec
 from wherry.containers.user import resolve as resolve_user
-from wherry.errors import Conflict, InvalidParameter, NotModified, System, WherryError
+from wherry.errors import Conflict, InvalidParameter, NotModified, System, Unavailable, WherryError
 from wherry.linux.boot import boot_id
 from wherry.logs import options as log_options
-from wherry.monitor.client import StartFailed
 from wherry.network.controller import Attachment
 from wherry.network.ports import PortBinding
+from wherry.runtime.failure import StartFailed
 from wherry.snapshots.chain_id import ChainId
 
 # Clients look for what follows it; dockerd's chain of components is part of the text that scripts match.
@@ -35,6 +36,7 @@ _RUNTIME_PREFIX = (
     "runc create failed: unable to start container process: error during container init: "
 )
 _EXIT_UNKNOWN = 128
+_RELEASE_SECONDS = 20.0
 
 
 def start(services: Services, reference: str) -> None:
@@ -48,6 +50,8 @@ def start(services: Services, reference: str) -> None:
 def start_locked(services: Services, container: Container) -> None:
     """As ``start``; the caller holds the container's verb lock."""
     _check_startable(container)
+    if not lifecycle.wait_until_released(container, _RELEASE_SECONDS):
+        raise Unavailable(f"start container {container.id}: what is left of its last run does not end")
     try:
         _start(services, container)
     except WherryError as exc:
@@ -87,6 +91,7 @@ def _start(services: Services, container: Container) -> None:
         undo.callback(attachment.close)
         directory = run_dir(services.settings, record.id)
         os.makedirs(directory, mode=0o700, exist_ok=True)
+        write_adoption(directory, settings_of(attachment))
         shared = joined.get("network")
         inputs = SpecInputs(
             settings=services.settings,
@@ -134,6 +139,11 @@ def _start(services: Services, container: Container) -> None:
     if not host.auto_remove:
         services.containers.save(container)
     lifecycle.watch(services, container, connection)
+
+
+def settings_of(attachment: Attachment) -> dict[str, Any]:
+    """What is kept of an attachment: for inspect, and for the engine that comes after this one."""
+    return {"Ports": attachment.ports, "Networks": attachment.endpoints, "plan": attachment.plan}
 
 
 def _joined_containers(services: Services, container: Container) -> dict[str, Container]:
@@ -218,8 +228,13 @@ def _start_request(
 ) -> dict[str, Any]:
     record, settings = container.record, services.settings
     config, host = record.config, record.host_config
-    log = log_options.validate(host.log_config.type, host.log_config.config or {})
-    log["path"] = log_path(settings, record.id, host.log_config.type)
+    options = host.log_config.config or {}
+    attributes = log_options.select_attributes(
+        options,
+        labels=config.labels or {},
+        environment=dict(entry.split("=", 1) for entry in config.env or () if "=" in entry),
+        tag=options.get("tag", ""),
+    )
     runtime = None if host.runtime in ("wherry", "") else {"path": settings.runtimes[host.runtime]}
     stop_signal = parse_signal(config.stop_signal) if config.stop_signal else int(DEFAULT_STOP_SIGNAL)
     return {
@@ -230,7 +245,11 @@ def _start_request(
         "terminal": config.tty,
         "open_stdin": config.open_stdin,
         "stdin_once": config.stdin_once,
-        "log": log | {"options": host.log_config.config or {}},
+        "log": {
+            **log_options.validate(host.log_config.type, options),
+            "path": log_path(settings, record.id, host.log_config.type),
+            "attributes": attributes,
+        },
         "restart": {"policy": host.restart_policy.name, "max_retries": host.restart_policy.maximum_retry_count},
         "stop_signal": stop_signal,
         "network": attachment.plan,

@@ -53,7 +53,8 @@ def _check_memory(new: Resources, current: Resources | None) -> None:
     if memory > 0 and 0 < swap < memory:
         if current:
             raise InvalidParameter(
-                "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time"
+                "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the "
+                "same time"
             )
         raise InvalidParameter("Minimum memoryswap limit should be larger than memory limit, see usage")
     if memory == 0 and swap > 0:

@@ -1,0 +1,88 @@
+"""Exec instances: created, running, ended. In memory only, as in dockerd: they do not outlive the engine.
+
+An ended one is remembered until its container goes, at most the latest 256 of a container.
+"""
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from wherry.containers.config import ExecConfig
+from wherry.containers.container import Container
+from wherry.containers.container_events import publish
+from wherry.errors import NotFound
+
+if TYPE_CHECKING:
+    from wherry.containers.services import Services
+
+_KEPT = 256
+
+
+@dataclass(slots=True)
+class ExecInstance:
+    """One exec. ``exit_code`` is None until it ended."""
+
+    id: str
+    container: Container
+    config: ExecConfig
+    running: bool = False
+    started: bool = False
+    pid: int = 0
+    exit_code: int | None = None
+
+
+class ExecStore:
+    """All exec instances of an engine; thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._instances: dict[str, ExecInstance] = {}
+
+    def add(self, instance: ExecInstance) -> None:
+        """Remember a new instance; the container's oldest ended ones make room."""
+        with self._lock:
+            siblings = [i for i in self._instances.values() if i.container is instance.container]
+            for old in siblings[: max(len(siblings) - _KEPT + 1, 0)]:
+                if not old.running:
+                    del self._instances[old.id]
+            self._instances[instance.id] = instance
+
+    def get(self, exec_id: str) -> ExecInstance:
+        """By full id; NotFound with Docker's text."""
+        with self._lock:
+            found = self._instances.get(exec_id)
+        if found is None:
+            raise NotFound(f"No such exec instance: {exec_id}")
+        return found
+
+    def find(self, exec_id: str) -> ExecInstance | None:
+        """By full id, None when unknown (an exec of an earlier engine)."""
+        with self._lock:
+            return self._instances.get(exec_id)
+
+    def of(self, container: Container) -> list[ExecInstance]:
+        """The running instances of one container."""
+        with self._lock:
+            return [i for i in self._instances.values() if i.container is container and i.running]
+
+    def forget(self, container: Container) -> None:
+        """The container is gone."""
+        with self._lock:
+            self._instances = {key: i for key, i in self._instances.items() if i.container is not container}
+
+
+def exec_started(services: "Services", _container: Container, event: dict[str, Any]) -> None:
+    """The monitor tells that an exec runs."""
+    instance = services.execs.find(event["exec_id"])
+    if instance is not None and instance.exit_code is None:
+        instance.running = True
+        instance.pid = int(event["pid"])
+
+
+def exec_exited(services: "Services", container: Container, event: dict[str, Any]) -> None:
+    """The monitor tells that an exec ended."""
+    instance = services.execs.find(event["exec_id"])
+    if instance is not None:
+        instance.exit_code = int(event["code"])
+        instance.running = False
+    publish(services.events, container, "exec_die", {"execID": event["exec_id"], "exitCode": str(event["code"])})

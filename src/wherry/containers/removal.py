@@ -1,0 +1,63 @@
+"""Take a stopped container away: row first, then what it named (R01: a crash leaves only what recovery sweeps).
+
+The verb with its rules is ``remove.py``; auto-removal calls this directly.
+"""
+
+import os
+import secrets
+import shutil
+
+from wherry.containers.attach_parking import take_parked
+from wherry.containers.container import Container, Trigger
+from wherry.containers.container_events import publish
+from wherry.containers.data_dir import data_dir
+from wherry.containers.services import Services
+from wherry.errors import Conflict, NotFound
+from wherry.settings import Settings
+
+
+def remove_locked(services: Services, container: Container, *, volumes: bool) -> None:
+    """Remove it; the caller holds the verb lock and has checked that it does not run."""
+    with container.changed:
+        container.move(Trigger.REMOVE)
+    try:
+        services.containers.delete(container)
+        services.snapshotter.remove(container.id)
+        _discard_data(services, container.id)
+    except BaseException:
+        container.move(Trigger.REMOVE_FAILED)
+        raise
+    for client in take_parked(container):
+        client.close()
+    services.execs.forget(container)
+    _release_volumes(services, container, remove_anonymous=volumes)
+    publish(services.events, container, "destroy")
+    with container.changed:
+        container.removed = True
+        container.changed.notify_all()
+
+
+def trash_dir(settings: Settings) -> str:
+    """Where data directories wait for their deletion."""
+    return f"{settings.data_root}/containers/.trash"
+
+
+def _discard_data(services: Services, container_id: str) -> None:
+    target = f"{trash_dir(services.settings)}/{secrets.token_hex(8)}"
+    try:
+        os.rename(data_dir(services.settings, container_id), target)
+    except FileNotFoundError:
+        return  # an earlier attempt came this far
+    services.background(lambda: shutil.rmtree(target, ignore_errors=True))
+
+
+def _release_volumes(services: Services, container: Container, *, remove_anonymous: bool) -> None:
+    for point in container.record.mounts:
+        if point.type != "volume":
+            continue
+        services.volumes.release(point.name, container.id)
+        if point.anonymous and remove_anonymous:
+            try:
+                services.volumes.remove(point.name)
+            except (Conflict, NotFound):
+                pass  # another container took it by --volumes-from, or somebody removed it: nothing left to do

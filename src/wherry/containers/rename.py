@@ -1,0 +1,25 @@
+"""Give a container another name."""
+
+from wherry.containers.container_events import publish
+from wherry.containers.names import check_name
+from wherry.containers.services import Services
+from wherry.errors import InvalidParameter
+
+
+def rename(services: Services, reference: str, new_name: str) -> None:
+    """Durable on return. InvalidParameter for a bad name or the present one, Conflict for one in use."""
+    container = services.containers.get(reference)
+    if not new_name:
+        raise InvalidParameter("Neither old nor new names may be empty")
+    name = check_name(new_name)
+    with container.verb:
+        old_name = container.name
+        if name == old_name:
+            raise InvalidParameter("Renaming a container with the same name as its current name")
+        services.containers.reserve_name(name, container.id)
+        try:
+            services.containers.rename(container, name)
+        except BaseException:
+            services.containers.release_name(name)
+            raise
+    publish(services.events, container, "rename", {"oldName": f"/{old_name}"})

@@ -1,0 +1,15 @@
+"""Set the size of a container's terminal."""
+
+from wherry.containers.container_events import publish
+from wherry.containers.services import Services
+from wherry.errors import Conflict
+
+
+def resize(services: Services, reference: str, *, height: int, width: int) -> None:
+    """Conflict when the container does not run."""
+    container = services.containers.get(reference)
+    connection = container.connection
+    if connection is None or not container.running:
+        raise Conflict(f"Container {container.id} is not running")
+    connection.resize(height, width)
+    publish(services.events, container, "resize", {"height": str(height), "width": str(width)})
