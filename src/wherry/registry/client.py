@@ -70,7 +70,11 @@ class _Session:
         response = self.transport.request(method, path, headers, authorization=authorization)
         if response.status != 401:
             return response
-        answer = self.authenticator.answer(response, scope, refused=authorization)
+        try:
+            answer = self.authenticator.answer(response, scope, refused=authorization)
+        except BaseException:
+            response.close()
+            raise
         if not answer:
             return response
         with response:

@@ -114,6 +114,10 @@ class Response:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the connection back when its answer has been read to the end, else drop it."""
         if self.pooled is not None and self._raw.isclosed() and not self._missing and not self._raw.will_close:
             transport, origin = self.pooled
             transport.put_back(origin, self._connection)
@@ -211,7 +215,7 @@ class Transport:
                 return response
             with response:
                 response.read_all(MAX_ERROR_BYTES)
-            target, path = parse_url(urllib.parse.urljoin(f"{origin}{path}", location))
+            target, path = parse_url(_join_url(f"{origin}{path}", location))
             if origin.scheme == "https" and target.scheme != "https":
                 raise RegistryForbidden(f"refuse redirect from {origin} to {target}: https to http")
             origin = target
@@ -306,6 +310,13 @@ def parse_url(url: str) -> tuple[Origin, str]:
         f"?{parts.query}" if parts.query else ""
     )
     return Origin(parts.scheme, parts.hostname.lower(), port or _PORTS[parts.scheme]), path
+
+
+def _join_url(base: str, location: str) -> str:
+    try:
+        return urllib.parse.urljoin(base, location)
+    except ValueError as exc:
+        raise RegistryForbidden(f"refuse redirect to {location[:200]!r}: {exc}") from exc
 
 
 def _dial(origin: Origin, timeout_seconds: float) -> tuple[socket.socket, str]:
