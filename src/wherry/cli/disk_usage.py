@@ -21,6 +21,9 @@ HEADERS = {
     "Size": "SIZE",
     "Reclaimable": "RECLAIMABLE",
 }
+_CACHE_HEADERS = {
+    name: name for name in ("CACHE ID", "CACHE TYPE", "SIZE", "CREATED", "LAST USED", "USAGE", "SHARED")
+}
 _RUNNING = ("running", "paused", "restarting")
 
 
@@ -80,7 +83,7 @@ def _verbose(usage: "dict[str, Any]") -> str:
         repository, tag = split_reference(tags[0])
         row = images.image_row(image, repository, tag, "<none>", truncate=True, now=now)
         shared = max(image.get("SharedSize", 0), 0)
-        row |= {"SharedSize": human_size(shared), "UniqueSize": human_size_4(image["Size"] - shared)}
+        row |= {"SharedSize": human_size_4(shared), "UniqueSize": human_size_4(image["Size"] - shared)}
         image_rows.append(row)
     container_rows = [
         ps.container_row(container, truncate=True, now=now) | {"Size": human_size(container.get("SizeRw") or 0)}
@@ -110,7 +113,8 @@ def _verbose(usage: "dict[str, Any]") -> str:
             "",
             "",
         )
-        + f"\nBuild cache usage: {human_size(sum(record['Size'] for record in usage.get('BuildCache') or []))}\n"
+        + f"\nBuild cache usage: {human_size(sum(record['Size'] for record in usage.get('BuildCache') or []))}\n\n"
+        + format_rows([], tuple(_CACHE_HEADERS), _CACHE_HEADERS, "", "")[:-1]
     )
 
 

@@ -9,7 +9,7 @@ from wherry.cli.output import FORMAT_HELP, print_rows
 from wherry.cli.reference import split_reference
 from wherry.cli.text import short_id
 from wherry.cli.timestamps import local_time
-from wherry.cli.units import human_duration, human_size
+from wherry.cli.units import human_duration, human_size, human_size_4
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def image_row(
         "Size": human_size(image["Size"]),
         "SharedSize": _optional(image.get("SharedSize", -1)),
         "UniqueSize": "N/A",
-        "VirtualSize": human_size(image["Size"]),
+        "VirtualSize": human_size_4(image["Size"]),
         "Containers": "N/A" if image.get("Containers", -1) < 0 else str(image["Containers"]),
     }
 

@@ -21,7 +21,7 @@ _FORMAT = Option("format", "f", "string", INSPECT_FORMAT_HELP)
 
 def print_inspected(app: App, refs: list[str], find: "Find", form: str) -> int:
     """Look every reference up, print what was found, then report what was not."""
-    template = template_of(form)
+    template = None if form == "json" else template_of(form, strict=True)
     found: list[dict[str, Any]] = []
     failures: list[str] = []
     for ref in refs:
@@ -34,10 +34,13 @@ def print_inspected(app: App, refs: list[str], find: "Find", form: str) -> int:
             try:
                 app.out(template(document))
             except CommandFailed as exc:
+                app.out("")
                 failures.append(f"template parsing error: {exc.message}")
                 break
         if not found:
             app.out("")
+    elif form == "json":
+        app.out(json.dumps(found, separators=(",", ":"), ensure_ascii=False))
     else:
         app.out(json.dumps(found, indent=4, ensure_ascii=False) if found else "[]")
     if failures:
@@ -45,16 +48,16 @@ def print_inspected(app: App, refs: list[str], find: "Find", form: str) -> int:
     return 0
 
 
-def template_of(form: str) -> "Callable[[Any], str] | None":
-    """The renderer of a ``--format``, None without one."""
+def template_of(form: str, *, strict: bool = False) -> "Callable[[Any], str] | None":
+    """The renderer of a ``--format``, None without one. ``strict``: a missing key is an error."""
     if not form:
         return None
     if form == "json":
         form = "{{json .}}"
-    from wherry.cli.template import Template, strict_map
+    from wherry.cli.template import Template, lenient, strict_map
 
     try:
-        return Template(form, strict_map).render
+        return Template(form, strict_map if strict else lenient).render
     except CommandFailed as exc:
         raise CommandFailed(f"template parsing error: {exc.message}", code=64) from None
 
@@ -63,7 +66,9 @@ def _inspect(call: Invocation) -> int:
     kind = call.flags.text("type")
     finders = _finders(call.app, size=call.flags.flag("size"))
     if kind and kind not in finders:
-        raise CommandFailed(f'unknown type: "{kind}"')
+        raise CommandFailed(
+            f'unknown type: "{kind}": must be one of ' + ", ".join(f'"{name}"' for name in sorted(finders))
+        )
     if kind:
         return print_inspected(call.app, call.args, finders[kind], call.flags.text("format"))
 

@@ -43,28 +43,25 @@ def _pools(flags: Flags) -> "list[dict[str, Any]]":
     """Subnets with the ranges, gateways and reserved addresses that lie in them."""
     import ipaddress
 
-    def matching(text: str, what: str) -> "dict[str, Any]":
-        address = ipaddress.ip_network(text, strict=False)[0] if "/" in text else ipaddress.ip_address(text)
-        for network, pool in pools.items():
-            if address in network:
-                return pool
-        raise CommandFailed(f"no matching subnet for {what} {text}")
+    pools: dict[str, dict[str, Any]] = {text: {"Subnet": text} for text in flags.many("subnet")}
 
-    try:
-        subnets = [ipaddress.ip_network(text, strict=False) for text in flags.many("subnet")]
-        pools: dict[Any, dict[str, Any]] = {}
-        for network, text in zip(subnets, flags.many("subnet"), strict=True):
-            if any(network.version == other.version and network.overlaps(other) for other in pools):
-                raise CommandFailed("multiple overlapping subnet configuration is not supported")
-            pools[network] = {"Subnet": text}
-        for text in flags.many("ip-range"):
-            matching(text, "range")["IPRange"] = text
-        for text in flags.many("gateway"):
-            matching(text, "gateway")["Gateway"] = text
-        for name, text in pairs(flags.many("aux-address")).items():
-            matching(text, "aux-address").setdefault("AuxiliaryAddresses", {})[name] = text
-    except ValueError as exc:
-        raise CommandFailed(str(exc)) from None
+    def matching(text: str) -> "dict[str, Any]":
+        for subnet, pool in pools.items():
+            try:
+                network = ipaddress.ip_network(subnet, strict=False)
+                inner = ipaddress.ip_network(text, strict=False)
+            except ValueError:
+                continue  # the engine refuses it in its own words
+            if inner.version == network.version and inner[0] in network:
+                return pool
+        raise CommandFailed("every ip-range or gateway must have a corresponding subnet")
+
+    for text in flags.many("ip-range"):
+        matching(text)["IPRange"] = text
+    for text in flags.many("gateway"):
+        matching(text)["Gateway"] = text
+    for name, text in pairs(flags.many("aux-address")).items():
+        matching(text).setdefault("AuxiliaryAddresses", {})[name] = text
     return list(pools.values())
 
 

@@ -3,6 +3,7 @@
 from wherry.cli.command import Command, Invocation
 from wherry.cli.errors import CommandFailed
 from wherry.cli.ports import join_host
+from wherry.cli.values import parse_uint
 
 
 def _run(call: Invocation) -> int:
@@ -10,11 +11,13 @@ def _run(call: Invocation) -> int:
     ports = call.app.containers.inspect(ref)["NetworkSettings"]["Ports"] or {}
     if wanted:
         number, slash, protocol = wanted[0].partition("/")
-        if not number.isdigit() or int(number) > 65535:
-            raise CommandFailed(f"Error: invalid port ({number})")
+        try:
+            parse_uint(number, 16)
+        except ValueError as exc:
+            raise CommandFailed(f"Error: invalid port ({number}): {exc}") from None
         key = f"{number}/{protocol if slash else 'tcp'}"
         if not ports.get(key):
-            raise CommandFailed(f"Error: No public port '{key}' published for {ref}")
+            raise CommandFailed(f"Error: No public port '{wanted[0]}' published for {ref}")
         lines = [join_host(binding["HostIp"], binding["HostPort"]) for binding in ports[key]]
     else:
         lines = [

@@ -94,7 +94,7 @@ def _run(call: Invocation) -> int:
     containers = call.app.containers.list(
         all=flags.flag("all"),
         limit=limit if limit > 0 else None,
-        size=flags.flag("size") or (not quiet and ".Size" in form),
+        size=flags.flag("size") or (not quiet and (".Size" in form or "json ." in form)),
         filters=parse_filters(flags.many("filter")),
     )
     truncate = not flags.flag("no-trunc")

@@ -35,6 +35,9 @@ def _run(call: Invocation) -> int:
     app, flags, image = call.app, call.flags, call.args[0]
     platform = flags.text("platform") or os.environ.get("DOCKER_DEFAULT_PLATFORM", "")
     if not flags.flag("all-tags"):
+        wrong = reference_error(image)
+        if wrong:
+            raise CommandFailed(wrong)
         _, tag = split_reference(image)
         if not tag and not flags.flag("quiet"):
             app.out("Using default tag: latest")

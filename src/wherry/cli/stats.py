@@ -34,8 +34,8 @@ _REDRAW_SECONDS = 0.5
 def stats_row(container: str, sample: "dict[str, Any] | None", *, truncate: bool) -> "dict[str, Any]":
     """A sample as the fields of Docker's statsContext; None is a container without one yet."""
     if sample is None:
-        empty = {name: "--" for name in ("CPUPerc", "MemPerc", "PIDs", "Name", "ID")}
-        pairs = {name: "-- / --" for name in ("MemUsage", "NetIO", "BlockIO")}
+        empty = dict.fromkeys(("CPUPerc", "MemPerc", "PIDs", "Name", "ID"), "--")
+        pairs = dict.fromkeys(("MemUsage", "NetIO", "BlockIO"), "-- / --")
         return {"Container": container, **empty, **pairs}
     memory = sample.get("memory_stats") or {}
     used = memory_used(memory)

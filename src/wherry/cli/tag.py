@@ -9,7 +9,7 @@ def _run(call: Invocation) -> int:
     source, target = call.args
     wrong = reference_error(target)
     if wrong:
-        raise CommandFailed(f'"{target}" is not a valid repository/tag: {wrong}')
+        raise CommandFailed(f'Error parsing reference: "{target}" is not a valid repository/tag: {wrong}')
     repository, tag = split_reference(target)
     call.app.images.tag(source, repository, tag)
     return 0

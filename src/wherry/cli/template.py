@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from wherry.cli.template_functions import FUNCTIONS, show, truth
+from wherry.cli.template_functions import FUNCTIONS, compact_json, show, truth
 from wherry.cli.template_lexer import TemplateError
 from wherry.cli.template_parser import (
     Action,
@@ -21,29 +21,26 @@ from wherry.cli.template_parser import (
     parse_template,
 )
 
-Missing = Callable[[str, str], Any]
+# What a missing key means: the complaint about the key's name, or None for Go's ``<no value>``.
+Missing = Callable[[str], str | None]
 
 
-def lenient(path: str, name: str) -> Any:
-    """A missing key is Go's zero value of a map: ``<no value>``."""
+def lenient(name: str) -> str | None:
+    """A missing key is ``<no value>``."""
     return None
 
 
-def strict_map(path: str, name: str) -> Any:
+def strict_map(name: str) -> str | None:
     """A missing key is an error, in the words of ``missingkey=error``."""
-    raise TemplateError(f'template: :1:2: executing "" at <{path}>: map has no entry for key "{name}"')
+    return f'map has no entry for key "{name}"'
 
 
 def strict_type(type_name: str) -> Missing:
     """A missing key is an error, in the words for a struct of that type."""
+    return lambda name: f"can't evaluate field {name} in type {type_name}"
 
-    def missing(path: str, name: str) -> Any:
-        column = 2
-        raise TemplateError(
-            f'template: :1:{column}: executing "" at <{path}>: can\'t evaluate field {name} in type {type_name}'
-        )
 
-    return missing
+_KNOWN = frozenset((*FUNCTIONS, "and", "or"))
 
 
 class _Break(Exception):
@@ -58,7 +55,7 @@ class Template:
     """A parsed template; ``render`` may be called for many values."""
 
     def __init__(self, source: str, missing: Missing = lenient) -> None:
-        self._nodes = parse_template(source)
+        self._nodes = parse_template(source, _KNOWN)
         self._missing = missing
 
     def render(self, data: Any) -> str:
@@ -144,15 +141,12 @@ class _Run:
             return self._shortcut(head.name, rest, piped, dot, scope)
         arguments = [self._value(operand, dot, scope) for operand in rest] + list(piped)
         if isinstance(head, Function):
-            function = FUNCTIONS.get(head.name)
-            if function is None:
-                raise TemplateError(f'template: :1: function "{head.name}" not defined')
-            return _call(head.name, function, arguments)
+            return _call(head, FUNCTIONS[head.name], arguments, operands)
         value = self._value(head, dot, scope, call=False)
         if callable(value):
-            return _call("method", value, arguments)
+            return _call(head, value, arguments, operands)
         if arguments:
-            raise TemplateError("template: :1: can't give argument to non-function")
+            raise _failure(head, operands, "can't give argument to non-function " + _source(head))
         return value
 
     def _shortcut(
@@ -183,22 +177,36 @@ class _Run:
 
     def _field(self, field: Field, dot: Any, scope: dict[str, Any]) -> Any:
         of = self._value(field.of, dot, scope)
-        path = _path(field)
+        complaint: str | None
         if isinstance(of, dict):
-            return of[field.name] if field.name in of else self._missing(path, field.name)
-        if of is None:
-            raise TemplateError(
-                f'template: :1:2: executing "" at <{path}>: nil data; no entry for key "{field.name}"'
-            )
-        raise TemplateError(
-            f'template: :1:2: executing "" at <{path}>: can\'t evaluate field {field.name} in type {_go_type(of)}'
-        )
+            if field.name in of:
+                return of[field.name]
+            complaint = self._missing(field.name)
+            if complaint is None:
+                return None
+        elif of is None:
+            complaint = f'nil data; no entry for key "{field.name}"'
+        else:
+            complaint = f"can't evaluate field {field.name} in type {_go_type(of)}"
+        raise _failure(field, (field,), complaint)
 
 
-def _path(operand: Operand) -> str:
+def _source(operand: Operand) -> str:
+    """An operand as it was written, more or less: for messages."""
     if isinstance(operand, Field):
-        return f"{_path(operand.of)}.{operand.name}"
-    return operand.name if isinstance(operand, Variable) else ""
+        return f"{_source(operand.of)}.{operand.name}" if not isinstance(operand.of, Dot) else f".{operand.name}"
+    if isinstance(operand, (Variable, Function)):
+        return operand.name
+    if isinstance(operand, Literal):
+        return compact_json(operand.value)
+    if isinstance(operand, Pipeline):
+        return "(" + " | ".join(" ".join(map(_source, command)) for command in operand.commands) + ")"
+    return "."
+
+
+def _failure(at: Operand, operands: tuple[Operand, ...], complaint: str) -> TemplateError:
+    offset = at.offset if isinstance(at, (Field, Function)) else 2
+    return TemplateError(f'template: :1:{offset}: executing "" at <{" ".join(map(_source, operands))}>: {complaint}')
 
 
 def _go_type(value: Any) -> str:
@@ -209,10 +217,11 @@ def _go_type(value: Any) -> str:
     )
 
 
-def _call(name: str, function: Callable[..., Any], arguments: list[Any]) -> Any:
+def _call(at: Operand, function: Callable[..., Any], arguments: list[Any], operands: tuple[Operand, ...]) -> Any:
+    name = _source(at)
     try:
         return function(*arguments)
-    except TemplateError:
-        raise
+    except TemplateError as exc:
+        raise _failure(at, operands, f"error calling {name}: {exc.message}") from None
     except (TypeError, AttributeError, ValueError, KeyError) as exc:
-        raise TemplateError(f'template: :1:2: executing "" at <{name}>: error calling {name}: {exc}') from None
+        raise _failure(at, operands, f"error calling {name}: {exc}") from None

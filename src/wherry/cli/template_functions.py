@@ -75,17 +75,17 @@ _ESCAPED = {
 def index(value: Any, *keys: Any) -> Any:
     for key in keys:
         if value is None:
-            raise TemplateError("error calling index: index of untyped nil")
+            raise TemplateError("index of untyped nil")
         if isinstance(value, dict):
             value = value.get(str(key))
         elif isinstance(value, (list, tuple, str)):
             if not isinstance(key, int):
-                raise TemplateError(f"error calling index: cannot index slice/array with type {type(key).__name__}")
+                raise TemplateError(f"cannot index slice/array with type {type(key).__name__}")
             if not 0 <= key < len(value):
-                raise TemplateError(f"error calling index: reflect: slice index out of range: {key}")
+                raise TemplateError(f"index out of range: {key}")
             value = ord(value[key]) if isinstance(value, str) else value[key]
         else:
-            raise TemplateError(f"error calling index: can't index item of type {type(value).__name__}")
+            raise TemplateError(f"can't index item of type {type(value).__name__}")
     return value
 
 
@@ -93,15 +93,15 @@ def _slice(value: Any, *bounds: int) -> Any:
     start = bounds[0] if bounds else 0
     end = bounds[1] if len(bounds) > 1 else len(value)
     if not 0 <= start <= end <= len(value):
-        raise TemplateError(f"error calling slice: index out of range: {end}")
+        raise TemplateError(f"index out of range: {end}")
     return value[start:end]
 
 
 def _length(value: Any) -> int:
     if value is None:
-        raise TemplateError("error calling len: len of nil pointer")
+        raise TemplateError("len of nil pointer")
     if not isinstance(value, (str, list, tuple, dict)):
-        raise TemplateError(f"error calling len: len of type {type(value).__name__}")
+        raise TemplateError(f"len of type {type(value).__name__}")
     return len(value.encode()) if isinstance(value, str) else len(value)
 
 
@@ -113,7 +113,7 @@ def _comparable(left: Any, right: Any) -> None:
         or left is None
         or right is None
     ):
-        raise TemplateError("error calling eq: incompatible types for comparison")
+        raise TemplateError("incompatible types for comparison")
 
 
 def _equal(left: Any, *others: Any) -> bool:

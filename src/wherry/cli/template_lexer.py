@@ -31,22 +31,22 @@ _ESCAPES = {
 }
 _ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-7]{3}|.)", re.DOTALL)
 
-Token = tuple[str, str]  # kind, text; a blank before a token that matters (`a .b` against `a.b`) is kind "space"
+Token = tuple[str, str, int]  # kind, text, offset; blanks are kind "space", for `a .b` is not `a.b`
 
 
 class TemplateError(CommandFailed):
     """A template does not parse or does not fit its data; the text is Go's where one can know it."""
 
 
-def split_actions(source: str) -> list[tuple[bool, str]]:
-    """``(is_action, text)`` pieces, with trimmed blanks taken away and comments dropped."""
+def split_actions(source: str) -> list[tuple[bool, str, int]]:
+    """``(is_action, text, offset)`` pieces, with trimmed blanks taken away and comments dropped."""
     source = _COMMENT.sub(
         lambda match: (
             ("{{- ``}}" if match[0].startswith("{{-") else "") + ("{{`` -}}" if match[0].endswith("-}}") else "")
         ),
         source,
     )
-    pieces: list[tuple[bool, str]] = []
+    pieces: list[tuple[bool, str, int]] = []
     position = 0
     trim_next = False
     for match in _ACTION.finditer(source):
@@ -56,8 +56,8 @@ def split_actions(source: str) -> list[tuple[bool, str]]:
         if match[1]:
             text = text.rstrip()
         if text:
-            pieces.append((False, text))
-        pieces.append((True, match[2]))
+            pieces.append((False, text, position))
+        pieces.append((True, match[2], match.start(2)))
         trim_next = bool(match[3])
         position = match.end()
     text = source[position:]
@@ -66,20 +66,20 @@ def split_actions(source: str) -> list[tuple[bool, str]]:
     if trim_next:
         text = text.lstrip()
     if text:
-        pieces.append((False, text))
+        pieces.append((False, text, position))
     return pieces
 
 
-def tokens_of(action: str) -> list[Token]:
-    """The tokens of one action's inside."""
+def tokens_of(action: str, offset: int = 0) -> list[Token]:
+    """The tokens of one action's inside, which begins at ``offset`` of the template."""
     tokens: list[Token] = []
     position = 0
     while position < len(action):
         match = _TOKEN.match(action, position)
         if match is None:
             raise TemplateError(f'template: :1: unexpected "{action[position]}" in operand')
+        tokens.append((match.lastgroup or "space", match[0], offset + position))
         position = match.end()
-        tokens.append((match.lastgroup or "space", match[0]))
     return tokens
 
 

@@ -26,7 +26,7 @@ def _run(call: Invocation) -> int:
         except ValueError as exc:
             raise CommandFailed(str(exc)) from None
     if not resources:
-        raise CommandFailed("You must provide one or more flags when using this command.")
+        raise CommandFailed("you must provide one or more flags when using this command")
     warnings: list[str] = []
     try:
         return for_each(app, call.args, lambda ref: warnings.extend(app.containers.update(ref, resources)))

@@ -84,5 +84,5 @@ def error_of_answer(status: int, reason: str, body: bytes) -> EngineError:
             message = str(document.get("message", ""))
     except ValueError:
         # Not JSON: a proxy's page, or an engine before API 1.24 with plain text.
-        message = body.decode("utf-8", "replace").strip()
-    return _KINDS.get(status, EngineFault)(message or f"{status} {reason}")
+        message = body.decode("utf-8", "replace")
+    return _KINDS.get(status, EngineFault)(message.strip() or f"{status} {reason}")
