@@ -5,6 +5,7 @@ from wherry.api import (
     build,
     container_streams,
     containers,
+    distribution,
     events,
     exec,
     images,
@@ -14,8 +15,10 @@ from wherry.api import (
     system,
     volumes,
 )
+from wherry.api.distribution import Registries
 from wherry.api.router import Router
 from wherry.engine.engine import Engine
+from wherry.registry.client import RegistryClient
 
 
 def routes(engine: Engine) -> Router:
@@ -25,6 +28,7 @@ def routes(engine: Engine) -> Router:
     router.add(engine.services, containers.ROUTES + container_streams.ROUTES + archive.ROUTES + exec.ROUTES)
     router.add(engine.images, images.ROUTES)
     router.add(engine.networks, networks.ROUTES)
+    router.add(Registries(engine.settings, RegistryClient(engine.settings)), distribution.ROUTES)
     router.add(engine.volumes, volumes.ROUTES)
     router.add(engine.events, events.ROUTES)
     router.add(None, swarm.ROUTES + plugins.ROUTES + build.ROUTES)
