@@ -75,6 +75,7 @@ def _cold(program: str, root: Path, bundle: Path) -> Callable[[], float]:
 
 
 def _warm(bundle: Path) -> Callable[[], float]:
+    from wherry.runtime import cgroups
     from wherry.runtime.create import create_container
     from wherry.runtime.start import start_container
 
@@ -83,14 +84,15 @@ def _warm(bundle: Path) -> Callable[[], float]:
     def once() -> float:
         null = os.open(os.devnull, os.O_RDWR)
         begin = time.perf_counter()
-        spec["linux"]["cgroupsPath"] = f"/wherry-bench-{secrets.token_hex(4)}"
+        name = f"wherry-bench-{secrets.token_hex(4)}"
+        group = cgroups.create(f"/{name}", container_id=name, resources=spec["linux"].get("resources"))
         created = create_container(
-            spec, bundle=str(bundle), container_id=secrets.token_hex(8), stdio=(null, null, null)
+            spec, bundle=str(bundle), container_id=name, cgroups=group, stdio=(null, null, null)
         )
         start_container(created)
         os.waitpid(created.pid, 0)
         created.close()
-        created.cgroups.delete()
+        group.delete()
         elapsed = time.perf_counter() - begin
         os.close(null)
         return elapsed
