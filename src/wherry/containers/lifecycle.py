@@ -7,6 +7,7 @@ at the second, when nothing of it is left to collide with.
 
 import os
 import shutil
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -139,6 +140,14 @@ def auto_remove(services: Services, container: Container) -> None:
             removal.remove_locked(services, container, volumes=True)
         except Exception:
             _logger.exception("remove container %s", container.id)
+
+
+def wait_for_end(connection: MonitorConnection, timeout_seconds: float) -> None:
+    """Wait until a monitor whose container did not start has freed everything and hung up."""
+    gone = threading.Event()
+    connection.subscribe(lambda event: gone.set() if event["event"] == "disconnected" else None)
+    gone.wait(timeout_seconds)
+    connection.close()
 
 
 def wait_until_released(container: Container, timeout_seconds: float) -> bool:

@@ -90,6 +90,7 @@ def _start(services: Services, container: Container) -> None:
         undo.callback(services.networks.detach, record.id)
         undo.callback(attachment.close)
         directory = run_dir(services.settings, record.id)
+        undo.callback(lifecycle.discard_run_dir, services, container)
         os.makedirs(directory, mode=0o700, exist_ok=True)
         write_adoption(directory, settings_of(attachment))
         shared = joined.get("network")
@@ -118,9 +119,15 @@ def _start(services: Services, container: Container) -> None:
         finally:
             for client in parked:
                 client.close()
-        undo.callback(connection.close)
-        started = connection.start()
         undo.pop_all()
+        try:
+            started = connection.start()
+        except BaseException:
+            # The monitor frees everything and hangs up; what it used is free again when the caller reads the error.
+            lifecycle.wait_for_end(connection, _RELEASE_SECONDS)
+            services.networks.detach(record.id)
+            attachment.close()
+            raise
     attachment.close()
     with container.changed:
         state = record.state
@@ -271,15 +278,12 @@ def _translate(exc: WherryError) -> WherryError:
 
 
 def _record_failure(services: Services, container: Container, cause: WherryError, shown: WherryError) -> None:
-    with container.changed:
+    with container.lock:
         state = container.state
         state.exit_code = cause.exit_code if isinstance(cause, StartFailed) else _EXIT_UNKNOWN
         if state.exit_code == 125:
             state.exit_code = _EXIT_UNKNOWN
         state.error = shown.message
-        container.exits += 1
-        container.changed.notify_all()
-    lifecycle.discard_run_dir(services, container)
     if container.record.host_config.auto_remove:
         lifecycle.auto_remove(services, container)
     else:

@@ -43,7 +43,9 @@ class Waiter:
             while not container.changed.wait_for(self._holds, _POLL_SECONDS):
                 if cancelled():
                     return None
-            return WaitResult(container.state.exit_code, container.state.error or None)
+            # moby: a removal clears the error, whatever it was.
+            error = None if container.removed else container.state.error
+            return WaitResult(container.state.exit_code, error or None)
 
     def _holds(self) -> bool:
         container = self._container

@@ -51,6 +51,7 @@ def run(make_server: Callable[[Engine], Server]) -> int:
         dispatcher = Dispatcher()
         # Without a zygote no container can start: the engine ends, and is started again by whoever starts a zygote.
         zygote = Zygote.inherited(dispatcher, on_lost=lambda: os._exit(1))
+        zygote.replace_if_stale()
         engine = Engine(settings, zygote=zygote, dispatcher=dispatcher, lock_fd=lock_fd)
         recover(engine)
     except WherryError as exc:
