@@ -103,9 +103,6 @@ def run_init(setup: Setup) -> NoReturn:
     if not setup.process.terminal:
         own_stdio(setup.process.uid)
     path = confine(setup.process, _Listener(endpoint))
-    if setup.die_with_parent:
-        # After the change of credentials, which clears it. A caller that died before ends our wait for its go.
-        process.set_parent_death_signal(signal.SIGKILL)
     handshake.send(endpoint, handshake.READY)
     _wait_and_execute(setup, path)
 
@@ -185,12 +182,12 @@ def _enter_namespace_remains(setup: Setup) -> None:
 
 
 def _attach_root(setup: Setup) -> int:
-    """Attach the root somewhere (the bundle's directory: it is there, and about to be left behind)."""
+    """Attach the root on top of the host's: a place that is always there, even for the root of a user namespace."""
     if setup.root_tree is None:
         assert setup.overlay is not None
         mount_overlay_at(setup.overlay, setup.bundle)
         return os.open(setup.bundle, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    place = os.open(setup.bundle, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    place = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     mount_api.move_mount(setup.root_tree, place)
     os.close(place)
     return setup.root_tree
@@ -239,8 +236,7 @@ def _open_terminal(root: int, setup: Setup, endpoint: socket.socket) -> None:
 
 def _change_root(root: int, *, pivot: bool) -> None:
     if not pivot:
-        os.fchdir(root)
-        mount.mount(".", "/", "", mount.MS_MOVE)
+        os.fchdir(root)  # it is mounted on "/" already: nothing is left to be moved
         os.chroot(".")
         os.chdir("/")
         return
@@ -279,9 +275,22 @@ def _wait_and_execute(setup: Setup, path: bytes) -> NoReturn:
         endpoint, _ = setup.start_listener.accept()
         setup.start_listener.close()
     handshake.wait_go(endpoint)
+    if setup.die_with_parent:
+        _die_with_parent(endpoint)
     if setup.reaper:
         run_reaper(lambda: _execute(setup, path, endpoint), lambda: _stay(setup), terminal=setup.process.terminal)
     _execute(setup, path, endpoint)
+
+
+def _die_with_parent(endpoint: socket.socket) -> None:
+    """As late as this: the process that created us may have ended (our parent is then the one that started us), and
+    a change of credentials would have cleared it. A starter that died meanwhile shows as the end of its connection."""
+    process.set_parent_death_signal(signal.SIGKILL)
+    try:
+        if not endpoint.recv(1, socket.MSG_DONTWAIT | socket.MSG_PEEK):
+            os._exit(1)
+    except BlockingIOError:
+        pass  # it is there and waits for our execve
 
 
 def _stay(setup: Setup) -> None:

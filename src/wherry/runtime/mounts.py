@@ -91,7 +91,9 @@ def _prepare_bind(
             _apply_idmap(tree, options, entry, spec)
     except OSError as exc:
         os.close(tree)
-        raise RuntimeFailure(f'error mounting "{source}" to rootfs at "{destination}": {exc.strerror}') from exc
+        raise RuntimeFailure(
+            f'error mounting "{source}" to rootfs at "{destination}": {str(exc.strerror).lower()}'
+        ) from exc
     except BaseException:
         os.close(tree)
         raise
@@ -151,7 +153,7 @@ def attach_mount(root_fd: int, item: PreparedMount) -> None:
 
 
 def _failure_text(item: PreparedMount, exc: OSError) -> str:
-    text = f'error mounting "{item.source}" to rootfs at "{item.destination}": {exc.strerror}'
+    text = f'error mounting "{item.source}" to rootfs at "{item.destination}": {str(exc.strerror).lower()}'
     if exc.errno == errno.ENOTDIR:
         text += (
             ": Are you trying to mount a directory onto a file (or vice-versa)? Check if the specified host path"
@@ -167,6 +169,8 @@ def _target(root_fd: int, item: PreparedMount) -> Iterator[int]:
     else:
         target = open_target(root_fd, item.destination, directory=item.is_directory)
     try:
+        if stat.S_ISDIR(os.fstat(target).st_mode) != item.is_directory:
+            raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))  # move_mount would only say EINVAL
         check_outside_proc(root_fd, target, source_is_proc=item.kind == "proc" or item.is_proc)
         yield target
     finally:
