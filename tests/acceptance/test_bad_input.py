@@ -64,9 +64,9 @@ def test_a_file_that_is_not_executable_is_126(engine: EngineUnderTest) -> None:
     [
         (("--memory", "lots"), 'invalid argument "lots" for "-m, --memory" flag: invalid size: \'lots\''),
         (("--memory", "1k"), "Minimum memory limit allowed is 6MB"),
-        (("--cpus", "-1"), "invalid"),
+        (("--cpus", "-1"), "range of CPUs is from 0.01 to"),
         (("--cap-add", "NOSUCH"), 'invalid CapAdd: unknown capability: "CAP_NOSUCH"'),
-        (("--restart", "sometimes"), "invalid restart policy"),
+        (("--restart", "always"), "conflicting options: cannot specify both --restart and --rm"),
         (("--network", "nowhere"), "network nowhere not found"),
         (("--ulimit", "nofile=x"), "invalid"),
         (("--name", "-bad-"), "Invalid container name (-bad-), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"),
@@ -100,10 +100,24 @@ def test_a_missing_container(engine: EngineUnderTest) -> None:
     assert "No such object: nosuch" in done.stderr
 
 
+def test_an_unknown_restart_policy(engine: EngineUnderTest) -> None:
+    done = engine.wherry("run", "--restart", "sometimes", "busybox", "true", check=False)
+    assert done.returncode == 125
+    assert "invalid restart policy" in done.stderr
+
+
 @pytest.fixture
 def saved(engine: EngineUnderTest, tmp_path: Path) -> bytes:
+    """An archive of an image of which the engine then has nothing any more."""
+    rootfs = tmp_path / "rootfs.tar"
+    with tarfile.open(rootfs, "w") as archive:
+        member = tarfile.TarInfo("payload")
+        member.size = 300_000
+        archive.addfile(member, io.BytesIO(bytes(range(250)) * 1200))
+    engine.wherry("import", str(rootfs), "payload")
     path = tmp_path / "saved.tar"
-    engine.wherry("save", "-o", str(path), "busybox")
+    engine.wherry("save", "-o", str(path), "payload")
+    engine.wherry("rmi", "payload")
     return path.read_bytes()
 
 

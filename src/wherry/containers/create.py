@@ -95,13 +95,15 @@ def _own_namespaces(host: HostConfig) -> list[str]:
 
 
 def _check_joined(services: Services, host: HostConfig) -> None:
-    """The containers whose namespaces are shared must exist; they need to run only at the start."""
+    """The containers whose namespaces are shared must exist; they need to run only at the start.
+
+    An unknown network is an error of the start, as in Docker: its CLI takes any 404 of the creation for a missing
+    image and goes to pull it.
+    """
     for mode in (host.network_mode, host.pid_mode, host.ipc_mode):
         kind, separator, reference = mode.partition(":")
         if separator and kind == "container":
             services.containers.get(reference)
-    if host.network_mode not in ("bridge", "host", "none") and not host.network_mode.startswith("container:"):
-        services.networks.find(host.network_mode)
 
 
 def _record(
