@@ -64,7 +64,7 @@ class _Place:
 def stat(services: Services, reference: str, path: str) -> dict[str, Any]:
     """Docker's ContainerPathStat."""
     container = services.containers.get(reference)
-    with _located(services, container, path, writable=False) as place:
+    with _located(services, reference, container, path, writable=False) as place:
         return _path_stat(place, path)
 
 
@@ -73,7 +73,7 @@ def open_archive(services: Services, reference: str, path: str) -> Archive:
     container = services.containers.get(reference)
     held = ExitStack()
     try:
-        place = held.enter_context(_located(services, container, path, writable=False))
+        place = held.enter_context(_located(services, reference, container, path, writable=False))
         described = _path_stat(place, path)
         arcname = os.fsencode(described["name"]) if described["name"] != "/" else b""
         publish(services.events, container, "archive-path")
@@ -100,7 +100,7 @@ def put(
             raise Conflict(f"container {container.id} is not running: its user cannot be looked up")
         user = resolve_user(container.record.config.user, (), running_account_files(container))
         owner = (user.uid, user.gid)
-    with _located(services, container, path.rstrip("/") + "/", writable=True) as place:
+    with _located(services, reference, container, path.rstrip("/") + "/", writable=True) as place:
         try:
             target = os.open(
                 place.name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=place.parent_fd
@@ -113,7 +113,7 @@ def put(
                 reader = ContainerTarReader(
                     source, target_fd=target, owner=owner, keep_kinds=no_overwrite_dir_non_dir
                 )
-                return unpack(reader, target, lower=None)
+                return unpack(reader, target, lower=None, whiteouts=False)
 
             # Decompressed here, outside of the container and before its root is touched (S70).
             pipeline.run(DecompressedReader(stream), write, max_bytes=MAX_LAYER_BYTES)
@@ -123,7 +123,9 @@ def put(
 
 
 @contextmanager
-def _located(services: Services, container: Container, path: str, *, writable: bool) -> Iterator[_Place]:
+def _located(
+    services: Services, reference: str, container: Container, path: str, *, writable: bool
+) -> Iterator[_Place]:
     if "\0" in path:
         raise InvalidParameter("invalid path: NUL byte")
     cleaned = clean(path)
@@ -143,7 +145,8 @@ def _located(services: Services, container: Container, path: str, *, writable: b
             place = _pin(root, inner, follow=follow, stack=stack)
         except OSError as exc:
             if exc.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
-                raise NotFound(f"Could not find the file {path} in container {container.id}") from exc
+                shown = path.rstrip("/") or "/"
+                raise NotFound(f"Could not find the file {shown} in container {reference}") from exc
             raise
         yield place
 

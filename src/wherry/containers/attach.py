@@ -53,13 +53,14 @@ class Attachment:
         with container.lock:
             connection = container.connection if container.running else None
             if connection is None:
-                if not container.removed:
-                    park(container, client.socket.fileno(), handed)
-                return
-        try:
-            connection.attach(client.socket.fileno(), handed)
-        except MonitorGone:
-            return  # it ended: closing the socket tells the client
+                if container.removed:
+                    return
+                park(container, client.socket.fileno(), handed)
+        if connection is not None:
+            try:
+                connection.attach(client.socket.fileno(), handed)
+            except MonitorGone:
+                return  # it ended: closing the socket tells the client
         publish(self._services.events, container, "attach")
 
 

@@ -1,8 +1,9 @@
 """What a monitor tells becomes state, events and clean-up: exits, restarts, health, the monitor's own death.
 
 Order at a container's end: the monitor records the exit (exit.json), tells us ``exited``, frees what it holds and
-hangs up (``disconnected``). Waiters of the exit wake at the first; addresses, ports and an auto-removed container go
-at the second, when nothing of it is left to collide with.
+hangs up (``disconnected``). At the first waiters wake and an auto-removed container goes: ``run --rm`` does not
+wait for the kernel. Addresses and ports are given back at the second, when nothing is left to collide with
+(``endings.py`` bridges the time between).
 """
 
 import os
@@ -61,8 +62,13 @@ def _on_started(services: Services, container: Container, event: dict[str, Any])
 
 
 def _on_exited(services: Services, container: Container, event: dict[str, Any]) -> None:
-    if container.running:  # else it never ran: the start failed, or an engine died before it could start it
-        apply_exit(services, container, event)
+    if not container.running:
+        return  # it never ran: the start failed, or an engine died before it could start it
+    if not event.get("restarting"):
+        services.endings.begin(container.id)
+    apply_exit(services, container, event)
+    if not event.get("restarting") and container.record.host_config.auto_remove and not container.kept_for_restart:
+        services.background(lambda: auto_remove(services, container))
 
 
 def apply_exit(services: Services, container: Container, status: dict[str, Any]) -> None:
@@ -106,8 +112,9 @@ def _monitor_died(services: Services, container: Container) -> None:
 
 
 def ended(services: Services, container: Container) -> None:
-    """Free what an ended container held in the engine; remove it when it was so created."""
+    """Free what an ended container held in the engine; remove it when it was so created (and is not gone yet)."""
     release(services, container)
+    services.endings.finish(container.id)
     with container.changed:
         connection, container.connection = container.connection, None
         container.changed.notify_all()

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from wherry.containers.container import Container
+from wherry.containers.endings import Endings
 from wherry.containers.exec_store import ExecStore
 from wherry.containers.store import Registry
 from wherry.events.bus import EventBus
@@ -30,6 +31,7 @@ class Services:
     events: EventBus
     containers: Registry
     execs: ExecStore
+    endings: Endings
     background: Callable[[Callable[[], None]], None]
     """Runs a call soon on a worker thread; what it raises is logged."""
     restart_later: Callable[[Container], None]

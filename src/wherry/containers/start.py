@@ -26,7 +26,8 @@ from wherry.errors import Conflict, InvalidParameter, NotModified, System, Unava
 from wherry.linux.boot import boot_id
 from wherry.logs import options as log_options
 from wherry.network.controller import Attachment
-from wherry.network.ports import PortBinding
+from wherry.network.ipam import PoolExhausted
+from wherry.network.ports import PortBinding, PortUnavailable
 from wherry.runtime.failure import StartFailed
 from wherry.snapshots.chain_id import ChainId
 
@@ -37,6 +38,7 @@ _RUNTIME_PREFIX = (
 )
 _EXIT_UNKNOWN = 128
 _RELEASE_SECONDS = 20.0
+_ENDINGS_SECONDS = 2.0
 
 
 def start(services: Services, reference: str) -> None:
@@ -188,7 +190,8 @@ def _attach(services: Services, container: Container, joined: dict[str, Containe
             for port, _, protocol in (entry.partition("/") for entry in exposed if entry not in bound)
         ]
     network = joined.get("network")
-    try:
+
+    def attach() -> Attachment:
         return services.networks.attach(
             record.id,
             name=record.name,
@@ -199,6 +202,15 @@ def _attach(services: Services, container: Container, joined: dict[str, Containe
             address=endpoint.ipam_config.ipv4_address if endpoint and endpoint.ipam_config else "",
             mac=(endpoint.mac_address if endpoint else "") or record.config.mac_address,
         )
+
+    try:
+        try:
+            return attach()
+        except (PortUnavailable, PoolExhausted):
+            # A container that is just over may still hold what we want.
+            if not services.endings.wait(_ENDINGS_SECONDS):
+                raise
+            return attach()
     except System as exc:
         raise System(
             f"failed to set up container networking: driver failed programming external connectivity on endpoint "

@@ -9,6 +9,7 @@ import os
 from wherry.containers import start as start_verb
 from wherry.containers import store as container_store
 from wherry.containers.container import Container
+from wherry.containers.endings import Endings
 from wherry.containers.exec_store import ExecStore
 from wherry.containers.services import Services
 from wherry.containers.store import Registry
@@ -32,6 +33,8 @@ from wherry.volumes import store as volume_store
 from wherry.volumes.store import Volumes
 
 _logger = get_logger(__name__)
+
+_ENDINGS_SECONDS = 2.0
 
 MIGRATIONS = (
     *image_store.MIGRATIONS,
@@ -80,6 +83,7 @@ class Engine:
             events=self.events,
             containers=self.containers,
             execs=ExecStore(),
+            endings=Endings(),
             background=self.workers.run,
             restart_later=self._restart_later,
         )
@@ -107,6 +111,7 @@ class Engine:
 
     def close(self) -> None:
         """Finish background work and give host resources back that no container needs. Containers live on."""
+        self.services.endings.wait(_ENDINGS_SECONDS)
         self.workers.close()
         self.networks.stop_if_unused()
         self.images.close()
