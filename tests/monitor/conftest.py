@@ -252,21 +252,21 @@ def machine() -> Iterator[Machine]:
             assert "Traceback" not in log, log
 
 
-_users_ends: list[socket.socket] = []
+_ends: list[socket.socket] = []
 
 
 @pytest.fixture(autouse=True)
 def close_clients() -> Iterator[None]:
     yield
-    while _users_ends:
-        _users_ends.pop().close()
+    while _ends:
+        _ends.pop().close()
 
 
 def client_pair() -> tuple[socket.socket, socket.socket]:
-    """(the user's end, closed after the test; the end that goes to the monitor)."""
+    """(the user's end, the end that goes to the monitor); both are closed after the test."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     ours.settimeout(10)
-    _users_ends.append(ours)
+    _ends.extend((ours, theirs))
     return ours, theirs
 
 

@@ -4,13 +4,14 @@ import json
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.monitor.conftest import Machine, wait_until
 from wherry.errors import Conflict, InvalidParameter
-from wherry.monitor.client import MonitorGone
+from wherry.monitor.client import MonitorConnection, MonitorGone
 from wherry.runtime.failure import RuntimeFailure
 
 pytestmark = pytest.mark.privileged
@@ -94,7 +95,11 @@ def test_stop_kills_after_the_time_out(machine: Machine) -> None:
 
 
 def test_r34_stop_and_kill_work_on_a_paused_container(machine: Machine) -> None:
-    for end in (lambda c: c.stop(signal.SIGTERM, 0.2), lambda c: c.kill(signal.SIGKILL)):
+    ends: list[Callable[[MonitorConnection], None]] = [
+        lambda connection: connection.stop(signal.SIGTERM, 0.2),
+        lambda connection: connection.kill(signal.SIGKILL),
+    ]
+    for end in ends:
         box = machine.run(["/bin/sleep", "100"])
         box.connection.pause()
         assert box.connection.state()["status"] == "paused"

@@ -112,7 +112,9 @@ def test_a_megabyte_through_stdin_and_back_is_whole(machine: Machine) -> None:
 def test_a_slow_client_slows_the_container_and_loses_nothing(machine: Machine) -> None:
     ours, theirs = client_pair()
     script = "seq 1 600000; echo done >&2"
-    box = machine.spawn(["/bin/sh", "-c", script], log={"driver": "none"}, attach=[(theirs.fileno(), AttachOptions())])
+    box = machine.spawn(
+        ["/bin/sh", "-c", script], log={"driver": "none"}, attach=[(theirs.fileno(), AttachOptions())]
+    )
     theirs.close()
     box.connection.start()
     time.sleep(0.5)

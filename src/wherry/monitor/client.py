@@ -14,10 +14,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from wherry.errors import Conflict, InvalidParameter, NotFound, System, Unavailable, WherryError
-from wherry.linux.fdsocket import connect_unix
+from wherry.linux.fdsocket import connect_unix, send_with_fds
 from wherry.monitor.attach_options import AttachOptions
+from wherry.monitor.container_spec import seal_spec, spec_facts
 from wherry.monitor.fingerprint import code_fingerprint
-from wherry.monitor.protocol import PROTOCOL_VERSION, Message, ProtocolError, Receiver, is_disconnect, send
+from wherry.monitor.protocol import PROTOCOL_VERSION, SPAWN, Message, ProtocolError, Receiver, is_disconnect, send
 from wherry.runtime.failure import StartFailed
 from wherry.settings import Settings
 
@@ -144,6 +145,16 @@ class _Channel:
         if "error" in reply:
             raise _error(reply["error"])
         return reply.get("ok"), received
+
+    def send_raw(self, packet: bytes, fds: Sequence[int]) -> None:
+        """Send a packet that nobody answers. Raises MonitorGone."""
+        with self._lock:
+            if self._gone:
+                raise MonitorGone(f"{self._name} is gone")
+            try:
+                send_with_fds(self._endpoint, packet, list(fds))
+            except OSError as exc:
+                raise MonitorGone(f"{self._name} is gone") from exc
 
     def read_ready(self) -> bool:
         """Take what is there; False at the end of the connection."""
@@ -371,16 +382,34 @@ class Zygote:
         listeners: Sequence[int] = (),
         attach: Sequence[tuple[int, AttachOptions]] = (),
     ) -> MonitorConnection:
-        """Fork a monitor that begins to create the container at once (start request of seams.md); follow with
-        :meth:`MonitorConnection.start`. Descriptors are duplicated; the caller closes its own."""
+        """Have a monitor forked, which begins to create the container at once (start request of seams.md); follow
+        with :meth:`MonitorConnection.start`. Descriptors are duplicated; the caller closes its own.
+
+        Raises Unavailable.
+        """
+        spec = request["spec"]
         message: Message = {
-            "op": "spawn",
-            "request": request,
+            "op": "begin",
+            "request": {**{key: request[key] for key in request if key != "spec"}, "facts": spec_facts(spec)},
             "listeners": len(listeners),
             "attach": [options.to_message() for _, options in attach],
         }
-        _, fds = self._channel.request(message, [*listeners, *(fd for fd, _ in attach)])
-        return MonitorConnection(socket.socket(fileno=fds[0]), self._dispatcher, request["id"])
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        spec_fd = -1
+        try:
+            self._channel.send_raw(SPAWN, [theirs.fileno()])
+            spec_fd = seal_spec(spec)
+            send(ours, message, [spec_fd, *listeners, *(fd for fd, _ in attach)])
+        except BaseException as exc:
+            ours.close()
+            if isinstance(exc, OSError):
+                raise Unavailable(f"start monitor: {exc.strerror}") from exc
+            raise
+        finally:
+            theirs.close()
+            if spec_fd >= 0:
+                os.close(spec_fd)
+        return MonitorConnection(ours, self._dispatcher, request["id"])
 
     def close(self) -> None:
         """Hang up without calling ``on_lost``."""

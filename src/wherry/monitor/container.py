@@ -132,7 +132,7 @@ class Container:
     def _create(self) -> None:
         streams = Streams(terminal=self._terminal, stdin=bool(self._request.get("open_stdin")))
         try:
-            running = self._runtime.create(streams, network_fd=self._sandbox.runtime_fd)
+            running = self._runtime.create(streams, self._sandbox)
         except BaseException:
             streams.close()
             raise
@@ -143,7 +143,7 @@ class Container:
         if self._size is not None:
             self._stdio.resize(*self._size)
         self.status = Status.CREATED
-        self._sandbox.after_create(running.pid)
+        self._sandbox.created(running.pid)
 
     def start(self) -> dict[str, Any]:
         """Let the created container run. When it raises (WherryError) the container is over."""
@@ -166,7 +166,6 @@ class Container:
                 self._loop,
                 self._runtime,
                 self._request["health"],
-                self._request["spec"]["process"],
                 self._emit,
                 lambda: self.status is Status.PAUSED,
             )
@@ -202,8 +201,7 @@ class Container:
 
     def _kill_leftovers(self) -> None:
         """Without a PID namespace of its own the container's other processes outlive its first."""
-        namespaces = (self._request["spec"].get("linux") or {}).get("namespaces") or []
-        if any(namespace["type"] == "pid" and not namespace.get("path") for namespace in namespaces):
+        if self._request["facts"]["own_pid_namespace"]:
             return
         try:
             self._runtime.signal_all(signal.SIGKILL)
@@ -385,14 +383,7 @@ class Container:
 
     def update(self, resources: dict[str, Any]) -> None:
         """Change limits now, and for restarts."""
-        if self.status in (Status.RUNNING, Status.PAUSED):
-            self._runtime.update(resources)
-        stored = self._request["spec"].setdefault("linux", {}).setdefault("resources", {})
-        for key, value in resources.items():
-            if isinstance(value, dict):
-                stored.setdefault(key, {}).update(value)
-            else:
-                stored[key] = value
+        self._runtime.update(resources)
 
     def stats(self) -> dict[str, Any]:
         """A sample of the cgroups, and of the network interfaces."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from wherry.errors import Conflict
+from wherry.monitor.sandbox import Sandbox
 from wherry.monitor.stdio import Streams
 
 
@@ -24,14 +25,18 @@ class NotRunning(Conflict):
 class ContainerRuntime(Protocol):
     """One container. Methods raise RuntimeFailure or other WherryErrors; they block for milliseconds."""
 
-    def create(self, streams: Streams, *, network_fd: int | None) -> Running:
-        """Set up; the init waits. Nothing is left behind when it raises."""
+    def create(self, streams: Streams, sandbox: Sandbox) -> Running:
+        """Set up, network included; the init waits. Nothing is left behind when it raises, but links, which the
+        sandbox's ``close`` takes down."""
 
     def start(self) -> None:
         """Let the init execve. Raises RuntimeFailure with exit_code 126 or 127."""
 
     def exec(self, process: dict[str, Any], streams: Streams) -> Running:
         """Run a further process; it runs on return."""
+
+    def probe(self, args: list[str], streams: Streams) -> Running:
+        """Like ``exec``, with everything but the arguments as the container's own process has it."""
 
     def signal_all(self, number: int) -> None:
         """Signal every process of the container."""
@@ -46,7 +51,7 @@ class ContainerRuntime(Protocol):
         """Thaw; idempotent."""
 
     def update(self, resources: dict[str, Any]) -> None:
-        """Change limits (OCI ``linux.resources``)."""
+        """Change limits (OCI ``linux.resources``) now if it exists, and for restarts."""
 
     def stats(self) -> dict[str, Any]:
         """A sample of the cgroups' counters."""

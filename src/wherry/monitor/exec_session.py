@@ -37,7 +37,8 @@ class ExecSessions:
             raise Conflict(f"exec {exec_id} is already running")
         session = ExecSession(self._loop, exec_id, self._ended)
         try:
-            running = session.start(self._runtime, process, client)
+            streams = Streams(terminal=bool(process.get("terminal")), stdin=client is not None and client[1].stdin)
+            running = session.start(streams, lambda: self._runtime.exec(process, streams), client)
         except BaseException:
             if client is not None:
                 # Only this copy: the engine still answers the error on the connection.
@@ -111,22 +112,21 @@ class ExecSession:
         )
 
     def start(
-        self, runtime: ContainerRuntime, process: dict[str, Any], client: tuple[int, AttachOptions] | None
+        self, streams: Streams, launch: Callable[[], Running], client: tuple[int, AttachOptions] | None
     ) -> Running:
-        """Run it and take the client over. When it raises nothing is left, and the client's descriptor is the
-        caller's."""
-        streams = Streams(terminal=bool(process.get("terminal")), stdin=client is not None and client[1].stdin)
+        """Launch it on ``streams`` and take the client over. When it raises nothing is left, and the client's
+        descriptor is the caller's."""
         try:
-            running = runtime.exec(process, streams)
+            running = launch()
         except BaseException:
             streams.close()
             raise
         streams.close_child()
         self._pidfd = running.pidfd
+        self._loop.watch_child(running.pid, self._exited)
         self.stdio.begin(streams, running.console_fd)
         if client is not None:
             self.stdio.attach(*client)
-        self._loop.watch_child(running.pid, self._exited)
         return running
 
     def signal(self, number: int) -> None:

@@ -18,7 +18,9 @@ from wherry.linux.mount import MNT_DETACH, MS_REC, MS_SLAVE, mount, umount
 from wherry.linux.namespaces import CLONE_NEWNS, unshare
 from wherry.linux.pidfd import pidfd_open, wait_exited
 from wherry.monitor.container_runtime import NotRunning, Running
+from wherry.monitor.container_spec import ContainerSpec
 from wherry.monitor.diagnostics import report
+from wherry.monitor.sandbox import Sandbox
 from wherry.monitor.stdio import Streams
 from wherry.runtime import cgroups as cgroups_module
 from wherry.runtime.cgroup_layout import container_path
@@ -35,10 +37,11 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 class ForeignRuntime:
     """``request["runtime"]["path"]`` is the binary's absolute path."""
 
-    def __init__(self, request: dict[str, Any]) -> None:
+    def __init__(self, request: dict[str, Any], spec: ContainerSpec) -> None:
         self._path: str = request["runtime"]["path"]
         self._id: str = request["id"]
-        self._spec: dict[str, Any] = request["spec"]
+        self._spec = spec
+        self._cgroups_path = container_path(request["facts"]["cgroups_path"], self._id)
         self._bundle: str = request["bundle"]
         self._rootfs = request.get("rootfs")
         self._root = f"{request['run_dir']}/runtime"
@@ -47,15 +50,17 @@ class ForeignRuntime:
         self._cgroups: Cgroups | None = None
         self._execs = 0
 
-    def create(self, streams: Streams, *, network_fd: int | None) -> Running:
+    def create(self, streams: Streams, sandbox: Sandbox) -> Running:
         """See :class:`ContainerRuntime`."""
         try:
+            sandbox.before_create()
             self._mount_rootfs()
-            self._write_config(joins_network=network_fd is not None)
-            linux = self._spec.get("linux") or {}
-            self._cgroups = cgroups_module.attach(container_path(linux.get("cgroupsPath"), self._id))
+            self._write_config(joins_network=sandbox.runtime_fd is not None)
+            self._cgroups = cgroups_module.attach(self._cgroups_path)
             self._exists = True  # a create that fails half-way may leave state behind
-            return self._run_process(["create", "--bundle", self._bundle], [self._id], streams)
+            running = self._run_process(["create", "--bundle", self._bundle], [self._id], streams)
+            sandbox.in_container(running.pid)
+            return running
         except BaseException:
             self.delete()
             raise
@@ -71,7 +76,7 @@ class ForeignRuntime:
         self._mounted = True
 
     def _write_config(self, *, joins_network: bool) -> None:
-        spec = dict(self._spec)
+        spec = self._spec.load()
         if self._rootfs is not None:
             spec["root"] = {"path": "rootfs", "readonly": bool((spec.get("root") or {}).get("readonly"))}
         linux = dict(spec.get("linux") or {})
@@ -81,7 +86,6 @@ class ForeignRuntime:
                 for n in linux.get("namespaces") or []
             ]
         spec["linux"] = linux
-        # A fresh dict each time: the file is for the runtime, the request stays as it came.
         _write(f"{self._bundle}/config.json", json.dumps(spec))
 
     def _run_process(self, command: list[str], target: list[str], streams: Streams) -> Running:
@@ -116,6 +120,10 @@ class ForeignRuntime:
         finally:
             os.unlink(path)
 
+    def probe(self, args: list[str], streams: Streams) -> Running:
+        """See :class:`ContainerRuntime`."""
+        return self.exec({**self._spec.load()["process"], "args": args, "terminal": False}, streams)
+
     def signal_all(self, number: int) -> None:
         """See :class:`ContainerRuntime`."""
         self._live().kill_all(number)
@@ -134,7 +142,9 @@ class ForeignRuntime:
 
     def update(self, resources: dict[str, Any]) -> None:
         """See :class:`ContainerRuntime`."""
-        self._live().update(resources)
+        if self._cgroups is not None:
+            self._cgroups.update(resources)
+        self._spec.update(resources)
 
     def stats(self) -> dict[str, Any]:
         """See :class:`ContainerRuntime`."""

@@ -14,6 +14,7 @@ from wherry.logs.timestamp import format_timestamp
 from wherry.monitor.container_runtime import ContainerRuntime
 from wherry.monitor.exec_session import ExecSession
 from wherry.monitor.loop import Loop, Timer
+from wherry.monitor.stdio import Streams
 
 OUTPUT_LIMIT_BYTES = 4096
 RESULTS_KEPT = 5
@@ -49,7 +50,7 @@ class HealthState:
 
 class HealthChecks:
     """Runs ``check`` = ``{"args": argv, "interval", "timeout", "start_period", "start_interval", "retries"}``
-    (seconds) in the container with the environment and user of ``process``. ``emit`` gets a ``health`` event for
+    (seconds) in the container with the environment and user of its process. ``emit`` gets a ``health`` event for
     every result."""
 
     def __init__(
@@ -57,13 +58,12 @@ class HealthChecks:
         loop: Loop,
         runtime: ContainerRuntime,
         check: dict[str, Any],
-        process: dict[str, Any],
         emit: Callable[[dict[str, Any]], None],
         paused: Callable[[], bool],
     ) -> None:
         self._loop = loop
         self._runtime = runtime
-        self._process = {**process, "args": check["args"], "terminal": False}
+        self._args: list[str] = check["args"]
         self._interval = check.get("interval") or 30.0
         self._timeout = check.get("timeout") or 30.0
         self._start_period = check.get("start_period") or 0.0
@@ -88,7 +88,7 @@ class HealthChecks:
         if self._paused():
             self._schedule()  # a probe could not even start in a frozen container
             return
-        self._probe = _Probe(self._loop, self._runtime, dict(self._process), self._timeout, self._take)
+        self._probe = _Probe(self._loop, self._runtime, self._args, self._timeout, self._take)
         self._probe.start()
 
     def _take(self, result: dict[str, Any]) -> None:
@@ -114,13 +114,13 @@ class _Probe:
         self,
         loop: Loop,
         runtime: ContainerRuntime,
-        process: dict[str, Any],
+        args: list[str],
         timeout_seconds: float,
         on_result: Callable[[dict[str, Any]], None],
     ) -> None:
         self._loop = loop
         self._runtime = runtime
-        self._process = process
+        self._args = args
         self._timeout = timeout_seconds
         self._on_result = on_result
         self._output = bytearray()
@@ -132,7 +132,8 @@ class _Probe:
 
     def start(self) -> None:
         try:
-            self._session.start(self._runtime, self._process, None)
+            streams = Streams(terminal=False, stdin=False)
+            self._session.start(streams, lambda: self._runtime.probe(self._args, streams), None)
         except WherryError as exc:
             self._report(-1, exc.message)
             return

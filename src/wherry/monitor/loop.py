@@ -18,6 +18,10 @@ FdCallback = Callable[[int], None]
 ExitCallback = Callable[[int], None]
 
 
+def _on_child(_number: int, _frame: object) -> None:
+    """The wake-up descriptor does the work; the handler only has to exist."""
+
+
 class Timer:
     """A call at a time; ``cancel`` prevents it."""
 
@@ -76,7 +80,8 @@ class Loop:
         only reaped."""
         self._wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+        if signal.getsignal(signal.SIGCHLD) is not _on_child:
+            signal.signal(signal.SIGCHLD, _on_child)
         self.add(self._wake_read, EPOLLIN, self._on_signal)
         self._reap()
 

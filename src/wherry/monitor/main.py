@@ -4,50 +4,54 @@ It needs no engine: it keeps stdio, writes the log, records the exit, restarts, 
 Its own files: ``<run_dir>/monitor.sock``; it removes ``run_dir`` when the container is over.
 """
 
-import gc
 import os
-import signal
 import socket
 import stat
 import traceback
-from typing import Any
+from typing import Any, NoReturn
 
 from wherry.errors import WherryError
 from wherry.linux.fdsocket import connect_unix
-from wherry.linux.process import close_except, set_child_subreaper, set_dumpable, set_name
+from wherry.linux.process import set_child_subreaper
 from wherry.monitor.attach_options import AttachOptions
 from wherry.monitor.container import Container
 from wherry.monitor.container_runtime import ContainerRuntime
+from wherry.monitor.container_spec import ContainerSpec
 from wherry.monitor.control import Control
 from wherry.monitor.diagnostics import report
 from wherry.monitor.diagnostics import set_name as set_report_name
 from wherry.monitor.foreign_runtime import ForeignRuntime
 from wherry.monitor.loop import Loop
 from wherry.monitor.own_runtime import OwnRuntime
+from wherry.monitor.protocol import Receiver
 from wherry.monitor.proxy import serve_proxies, socket_in
 from wherry.monitor.sandbox import Sandbox
-from wherry.runtime.failure import RuntimeFailure
 
-# Containers have 0 or more (R36). Going below the present value needs CAP_SYS_RESOURCE.
-OOM_SCORE_ADJUST = -999
 # How long clients may take to read the rest after the container is over.
 _FLUSH_SECONDS = 600.0
+_ALL_FDS = 0x7FFFFFFF
 
 
-def run_monitor(
-    request: dict[str, Any],
-    engine: socket.socket,
-    listeners: list[int],
-    clients: list[tuple[int, AttachOptions]],
-    *,
-    api_socket: str,
-) -> None:
-    """Be the monitor; never returns. ``engine`` is the first control connection; all descriptors are ours now."""
+def run_monitor(engine_fd: int, *, api_socket: str) -> NoReturn:
+    """Be the monitor, in a fresh fork of the zygote. ``engine_fd``: the first control connection, on which ``begin``
+    comes with the start request. Handlers of signals, OOM score and non-dumpability are inherited."""
     status = 1
     try:
-        _become_monitor([engine.fileno(), *listeners, *(fd for fd, _ in clients)])
-        set_report_name(f"monitor {request['id'][:12]}")
-        _serve(request, engine, listeners, clients, api_socket)
+        # Plain os calls where they do: each layer of Python that is run here is memory that every monitor copies.
+        os.setsid()
+        os.closerange(3, engine_fd)
+        os.closerange(engine_fd + 1, _ALL_FDS)
+        set_child_subreaper(on=True)
+        _set_name(b"wherry-monitor")
+        engine = socket.socket(fileno=engine_fd)
+        received = Receiver(engine).receive()
+        if received is not None:
+            message, (spec_fd, *fds) = received
+            set_report_name(f"monitor {message['request']['id'][:12]}")
+            options = [AttachOptions.from_message(item) for item in message["attach"]]
+            listeners, clients = fds[: message["listeners"]], fds[message["listeners"] :]
+            attached = list(zip(clients, options, strict=True))
+            _serve(message["request"], engine, ContainerSpec(spec_fd), listeners, attached, api_socket)
         status = 0
     except BaseException:
         report(traceback.format_exc())
@@ -55,28 +59,16 @@ def run_monitor(
         os._exit(status)
 
 
-def _become_monitor(keep: list[int]) -> None:
-    gc.enable()
-    os.setsid()
-    close_except(keep)
-    signal.set_wakeup_fd(-1)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2):
-        # A handler and not SIG_IGN: ignored signals would stay ignored in the container.
-        signal.signal(number, lambda _number, _frame: None)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    set_child_subreaper(on=True)
-    set_name("wherry-monitor")
-    set_dumpable(on=False)
-    try:
-        with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
-            file.write(str(OOM_SCORE_ADJUST))
-    except PermissionError:
-        pass  # no CAP_SYS_RESOURCE: the value of the zygote stays
+def _set_name(name: bytes) -> None:
+    fd = os.open("/proc/self/comm", os.O_WRONLY | os.O_CLOEXEC)
+    os.write(fd, name)
+    os.close(fd)
 
 
 def _serve(
     request: dict[str, Any],
     engine: socket.socket,
+    spec: ContainerSpec,
     listeners: list[int],
     clients: list[tuple[int, AttachOptions]],
     api_socket: str,
@@ -89,12 +81,10 @@ def _serve(
     control.listen(f"{run_dir}/monitor.sock")
     control.add(engine)
 
-    namespaces = (request["spec"].get("linux") or {}).get("namespaces") or []
-    sandbox = Sandbox(
-        request.get("network") or {"mode": "none"},
-        own_user_namespace=any(n["type"] == "user" and not n.get("path") for n in namespaces),
-    )
-    runtime: ContainerRuntime = ForeignRuntime(request) if request.get("runtime") else OwnRuntime(request)
+    plan = request.get("network") or {"mode": "none"}
+    sandbox = Sandbox(plan, own_user_namespace=request["facts"]["own_user_namespace"])
+    runtime: ContainerRuntime
+    runtime = ForeignRuntime(request, spec) if request.get("runtime") else OwnRuntime(request, spec)
 
     over = False
 
@@ -123,14 +113,10 @@ def _serve(
         sandbox.prepare()
         if listeners:
             make = socket_in(sandbox.host_fd, sandbox.namespace_fd)
-            serve_proxies(loop, (request.get("network") or {}).get("proxies", []), listeners, make)
-    except OSError as exc:
-        container.fail_create(RuntimeFailure(f"set up network: {exc.strerror or exc}"))
+            serve_proxies(loop, plan.get("proxies", []), listeners, make)
     except WherryError as exc:
         container.fail_create(exc)
     container.create()
-    gc.collect()
-    gc.freeze()
     loop.run()
 
 

@@ -1,12 +1,18 @@
-"""wherry's runtime, called in the monitor's process (no exec of a runtime binary: a start takes milliseconds)."""
+"""wherry's runtime, called in a fork of the monitor (no exec of a runtime binary: a start takes milliseconds)."""
 
 import os
+import socket
 from typing import Any
 
 from wherry.monitor.container_runtime import NotRunning, Running
+from wherry.monitor.container_spec import ContainerSpec
 from wherry.monitor.diagnostics import report
+from wherry.monitor.helper import run_in_helper
+from wherry.monitor.protocol import Message
+from wherry.monitor.sandbox import Sandbox
 from wherry.monitor.stdio import Streams
 from wherry.runtime import cgroups as cgroups_module
+from wherry.runtime.cgroup_layout import container_path
 from wherry.runtime.cgroups import CgroupFailure, Cgroups
 from wherry.runtime.create import Created, create_container
 from wherry.runtime.exec import exec_process
@@ -15,45 +21,58 @@ from wherry.runtime.stats import read_stats
 
 
 class OwnRuntime:
-    """``request`` is the start request."""
+    """``request`` is the start request, ``spec`` its config.json."""
 
-    def __init__(self, request: dict[str, Any]) -> None:
+    def __init__(self, request: dict[str, Any], spec: ContainerSpec) -> None:
         self._id: str = request["id"]
-        self._spec: dict[str, Any] = request["spec"]
+        self._spec = spec
         self._bundle: str = request["bundle"]
         self._rootfs = request.get("rootfs")
-        self._init = bool(request.get("init"))
+        self._reaper = bool(request.get("init"))
+        self._cgroups_path = container_path(request["facts"]["cgroups_path"], self._id)
         self._cgroups: Cgroups | None = None
         self._created: Created | None = None
-        # The monitor's own value is lower than any container's (R36) and would be inherited.
-        self._spec["process"].setdefault("oomScoreAdj", 0)
 
-    def create(self, streams: Streams, *, network_fd: int | None) -> Running:
+    def create(self, streams: Streams, sandbox: Sandbox) -> Running:
         """See :class:`ContainerRuntime`."""
-        linux = self._spec.get("linux") or {}
-        self._cgroups = cgroups_module.create(
+        result, fds = run_in_helper(lambda: self._create(streams, sandbox))
+        for warning in result["warnings"]:
+            report(warning)
+        created = _received(result, fds)
+        self._cgroups = cgroups_module.attach(self._cgroups_path)
+        self._created = created
+        console, created.console_fd = created.console_fd, None
+        return Running(created.pid, os.dup(created.pidfd), console)
+
+    def _create(self, streams: Streams, sandbox: Sandbox) -> tuple[Message, list[int]]:
+        """In the helper."""
+        spec = self._spec.load()
+        sandbox.before_create()
+        linux = spec["linux"]
+        cgroups = cgroups_module.create(
             linux.get("cgroupsPath"), container_id=self._id, resources=linux.get("resources")
         )
         try:
             created = create_container(
-                self._spec,
+                spec,
                 bundle=self._bundle,
                 container_id=self._id,
                 stdio=streams.child,
                 rootfs=self._rootfs,
-                network_namespace_fd=network_fd,
-                cgroups=self._cgroups,
-                reaper=self._init,
+                network_namespace_fd=sandbox.runtime_fd,
+                cgroups=cgroups,
+                reaper=self._reaper,
                 die_with_parent=True,
             )
+            try:
+                sandbox.in_container(created.pid)
+            except BaseException:
+                created.kill()
+                raise
         except BaseException:
-            self.delete()
+            cgroups.delete()
             raise
-        for warning in created.warnings:
-            report(warning)
-        self._created = created
-        console, created.console_fd = created.console_fd, None
-        return Running(created.pid, os.dup(created.pidfd), console)
+        return _sent(created)
 
     def start(self) -> None:
         """See :class:`ContainerRuntime`."""
@@ -62,21 +81,37 @@ class OwnRuntime:
 
     def exec(self, process: dict[str, Any], streams: Streams) -> Running:
         """See :class:`ContainerRuntime`."""
-        if self._created is None:
+        return self._exec(process, streams, from_init=False)
+
+    def probe(self, args: list[str], streams: Streams) -> Running:
+        """See :class:`ContainerRuntime`."""
+        return self._exec({"args": args, "terminal": False}, streams, from_init=True)
+
+    def _exec(self, process: dict[str, Any], streams: Streams, *, from_init: bool) -> Running:
+        created = self._created
+        if created is None:
             raise NotRunning("container is not running")
-        process.setdefault("oomScoreAdj", self._spec["process"]["oomScoreAdj"])
-        executed = exec_process(
-            process,
-            spec=self._spec,
-            pid=self._created.pid,
-            pidfd=self._created.pidfd,
-            cgroups=self._cgroups,
-            stdio=streams.child,
-            container_id=self._id,
-        )
-        for warning in executed.warnings:
+
+        def job() -> tuple[Message, list[int]]:
+            spec = self._spec.load()
+            full = {**spec["process"], **process} if from_init else process
+            full.setdefault("oomScoreAdj", spec["process"]["oomScoreAdj"])
+            executed = exec_process(
+                full,
+                spec=spec,
+                pid=created.pid,
+                pidfd=created.pidfd,
+                cgroups=self._cgroups,
+                stdio=streams.child,
+                container_id=self._id,
+            )
+            console = [] if executed.console_fd is None else [executed.console_fd]
+            return {"pid": executed.pid, "warnings": executed.warnings}, [executed.pidfd, *console]
+
+        result, fds = run_in_helper(job)
+        for warning in result["warnings"]:
             report(warning)
-        return Running(executed.pid, executed.pidfd, executed.console_fd)
+        return Running(result["pid"], fds[0], fds[1] if len(fds) > 1 else None)
 
     def signal_all(self, number: int) -> None:
         """See :class:`ContainerRuntime`."""
@@ -96,7 +131,9 @@ class OwnRuntime:
 
     def update(self, resources: dict[str, Any]) -> None:
         """See :class:`ContainerRuntime`."""
-        self._live().update(resources)
+        if self._cgroups is not None:
+            self._cgroups.update(resources)
+        self._spec.update(resources)
 
     def stats(self) -> dict[str, Any]:
         """See :class:`ContainerRuntime`."""
@@ -124,3 +161,30 @@ class OwnRuntime:
         if self._cgroups is None:
             raise NotRunning("container is not running")
         return self._cgroups
+
+
+def _sent(created: Created) -> tuple[Message, list[int]]:
+    """A Created as a message: which optional descriptors follow pidfd, mount namespace and start socket."""
+    assert created.start_socket is not None
+    fds = [created.pidfd, created.mount_ns_fd, created.start_socket.detach()]
+    console, listener = created.console_fd, created.seccomp_listener_fd
+    fds += [fd for fd in (console, listener) if fd is not None]
+    message = {
+        "pid": created.pid,
+        "warnings": created.warnings,
+        "console": console is not None,
+        "listener": listener is not None,
+    }
+    return message, fds
+
+
+def _received(message: Message, fds: list[int]) -> Created:
+    pidfd, mount_ns_fd, start_fd, *optional = fds
+    return Created(
+        pid=message["pid"],
+        pidfd=pidfd,
+        console_fd=optional.pop(0) if message["console"] else None,
+        mount_ns_fd=mount_ns_fd,
+        start_socket=socket.socket(fileno=start_fd),
+        seccomp_listener_fd=optional.pop(0) if message["listener"] else None,
+    )

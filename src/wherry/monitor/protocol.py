@@ -4,6 +4,10 @@ A request is ``{"op": name, "seq": n, …}``; its answer ``{"seq": n, "ok": valu
 ``{"seq": n, "error": {"kind", "message", "exit_code"}}``. An event is ``{"event": name, "id": container, …}``.
 A text over 32 KiB travels in a sealed memfd, the first descriptor of its packet (``{"memfd": size}``).
 Descriptors that do not fit one packet (SCM_MAX_FD) go ahead in packets ``{"part": true}``.
+
+One packet is no JSON: :data:`SPAWN` with one descriptor, a seqpacket socket, asks the zygote to fork a monitor that
+serves that socket. It is answered by nobody; the first message on the socket is ``begin`` (client.py). So the zygote
+forks before it touches memory that would then be copied for every monitor.
 """
 
 import errno
@@ -19,11 +23,13 @@ from wherry.linux.memfd import sealed_bytes
 # Part of the handshake: a zygote of another version is replaced, a monitor of another one is only read.
 PROTOCOL_VERSION = 1
 
+SPAWN = b"spawn"
 INLINE_LIMIT = 32 << 10
 PAYLOAD_LIMIT = 16 << 20
 _PACKET_LIMIT = 64 << 10
 
 Message = dict[str, Any]
+_SPAWN_MESSAGE: Message = {"op": "spawn"}
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 _decode = json.JSONDecoder().decode
@@ -70,6 +76,9 @@ class Receiver:
             if not data:
                 self.close()
                 return None
+            if data == SPAWN:
+                received, self._fds = self._fds, []
+                return _SPAWN_MESSAGE, received
             message = _parse(data)
             if message.get("part"):
                 continue

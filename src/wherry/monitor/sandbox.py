@@ -2,7 +2,7 @@
 container's, so the namespace lives exactly as long as the monitor does, and restarts keep it.
 
 With a user namespace the container must own its network namespace (mounting sysfs demands it): then the runtime
-makes it and the monitor joins it between create and start (``after_create``).
+makes it and the monitor joins it between create and start.
 """
 
 import errno
@@ -11,6 +11,8 @@ from typing import Any
 
 from wherry.linux.namespaces import CLONE_NEWNET, open_namespace, setns, unshare
 from wherry.linux.rtnetlink import Batch, Rtnetlink
+from wherry.monitor.diagnostics import report
+from wherry.runtime.failure import RuntimeFailure
 
 
 class Sandbox:
@@ -21,35 +23,55 @@ class Sandbox:
         self.mode: str = plan.get("mode", "none")
         self._late = own_user_namespace and self.mode in ("bridge", "none")
         self._host: Rtnetlink | None = None
+        self._configured = False
         self.host_fd = -1
         self.namespace_fd = -1
 
     def prepare(self) -> None:
-        """Before the first create: enter the namespace and configure it. Raises OSError naming the step."""
+        """Once, before the first create: enter the namespace. Raises RuntimeFailure naming the step."""
         if self.mode == "host":
             return
-        self.host_fd = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        if self.mode == "join":
-            self.namespace_fd = open_namespace(self._plan["join_pid"], "network")
-            setns(self.namespace_fd, CLONE_NEWNET)
-            return
-        self._host = Rtnetlink()
-        if not self._late:
-            unshare(CLONE_NEWNET)
-            self.namespace_fd = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self.host_fd = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+            if self.mode == "join":
+                self.namespace_fd = open_namespace(self._plan["join_pid"], "network")
+                setns(self.namespace_fd, CLONE_NEWNET)
+                return
+            self._host = Rtnetlink()
+            if not self._late:
+                unshare(CLONE_NEWNET)
+                self.namespace_fd = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as exc:
+            raise _failure(exc) from exc
+
+    def before_create(self) -> None:
+        """In the helper that creates the container (a fork: nothing is remembered here): configure the namespace,
+        unless an earlier start did."""
+        if self._host is not None and not self._late and not self._configured:
             self._configure(self._host)
 
-    def after_create(self, pid: int) -> None:
-        """After every create, with the init's pid (a child of ours, so the pid is not reused)."""
-        if not self._late:
+    def in_container(self, pid: int) -> None:
+        """In the helper, once the init ``pid`` waits: configure a namespace that the runtime made."""
+        if self._host is None or not self._late:
             return
-        assert self._host is not None
         self._delete_links(self._host)
+        self._enter(pid)
+        self._configure(self._host)
+
+    def created(self, pid: int) -> None:
+        """In the monitor, after every create."""
+        self._configured = True
+        if self._host is not None and self._late:
+            self._enter(pid)
+
+    def _enter(self, pid: int) -> None:
         if self.namespace_fd >= 0:
             os.close(self.namespace_fd)
-        self.namespace_fd = open_namespace(pid, "network")
-        setns(self.namespace_fd, CLONE_NEWNET)
-        self._configure(self._host)
+        try:
+            self.namespace_fd = open_namespace(pid, "network")  # a child of ours: the pid is not reused
+            setns(self.namespace_fd, CLONE_NEWNET)
+        except OSError as exc:
+            raise _failure(exc) from exc
 
     @property
     def runtime_fd(self) -> int | None:
@@ -57,6 +79,12 @@ class Sandbox:
         return None if self._late or self.namespace_fd < 0 else self.namespace_fd
 
     def _configure(self, host: Rtnetlink) -> None:
+        try:
+            self._apply_plan(host)
+        except OSError as exc:
+            raise _failure(exc) from exc
+
+    def _apply_plan(self, host: Rtnetlink) -> None:
         interfaces = self._plan.get("interfaces", [])
         if interfaces:
             batch = Batch()
@@ -105,7 +133,10 @@ class Sandbox:
     def close(self) -> None:
         """Take the links down (the host sees it at once, not when the kernel gets round to the namespace)."""
         if self._host is not None:
-            self._delete_links(self._host)
+            try:
+                self._delete_links(self._host)
+            except OSError as exc:
+                report(f"{exc.strerror or exc}")  # they go with the namespace
             self._host.close()
             self._host = None
 
@@ -125,3 +156,7 @@ class Sandbox:
                 found[name.strip()] = {f"rx_{kind}": number for kind, number in zip(kinds, received, strict=True)}
                 found[name.strip()] |= {f"tx_{kind}": number for kind, number in zip(kinds, sent, strict=True)}
         return found
+
+
+def _failure(exc: OSError) -> RuntimeFailure:
+    return RuntimeFailure(f"set up network: {exc.strerror or exc}")

@@ -15,10 +15,8 @@ import signal
 import socket
 import traceback
 from dataclasses import dataclass, replace
-from typing import Any, NoReturn
 
 from wherry.linux.process import set_dumpable, set_name
-from wherry.monitor.attach_options import AttachOptions
 from wherry.monitor.bootstrap import ZygoteConfig, execute_zygote
 from wherry.monitor.diagnostics import report
 from wherry.monitor.engine_process import EngineProcess
@@ -26,6 +24,10 @@ from wherry.monitor.fingerprint import code_fingerprint
 from wherry.monitor.loop import EPOLLIN, Loop
 from wherry.monitor.main import run_monitor
 from wherry.monitor.protocol import PROTOCOL_VERSION, Message, ProtocolError, Receiver, send
+from wherry.runtime.cgroups import system_layout
+
+# Containers have 0 or more.
+OOM_SCORE_ADJUST = -999
 
 
 @dataclass(slots=True)
@@ -39,6 +41,7 @@ class Zygote:
 
     def __init__(self, config: ZygoteConfig) -> None:
         self._config = config
+        self._pid = os.getpid()
         self._loop = Loop()
         self._api = socket.socket(fileno=config.api_fd)
         self._listener = socket.socket(fileno=config.listener_fd)
@@ -49,13 +52,16 @@ class Zygote:
 
     def run(self) -> None:
         """Serve until SIGTERM, or (foreground) until the engine ends."""
+        # Monitors inherit the handlers, which then do nothing: ignored signals would stay ignored in containers.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_terminate)
-        signal.signal(signal.SIGHUP, lambda _number, _frame: None)
+        for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2):
+            signal.signal(number, lambda _number, _frame: None)
         self._loop.reap_children()
         self._loop.add(self._listener.fileno(), EPOLLIN, self._accept)
         connection = socket.socket(fileno=self._config.engine_fd) if self._config.engine_fd >= 0 else None
         self._engine.adopt(self._config.engine_pid, connection)
+        system_layout()  # read once here and not by every monitor
         gc.collect()
         gc.freeze()
         gc.disable()  # a collection in a child would copy every page that it looks at
@@ -63,7 +69,8 @@ class Zygote:
         self._remove_sockets()
 
     def _on_terminate(self, _number: int, _frame: object) -> None:
-        self._engine.terminate(self._loop.stop)
+        if os.getpid() == self._pid:
+            self._engine.terminate(self._loop.stop)
 
     @property
     def exit_code(self) -> int:
@@ -114,13 +121,12 @@ class Zygote:
                 self._drop(fd)
 
     def _answer(self, peer: _Peer, message: Message, fds: list[int]) -> None:
-        sequence = message.get("seq")
         op = message.get("op")
+        sequence = message.get("seq")
         try:
             if op == "spawn":
-                self._spawn(peer, message, fds)
-                return
-            if op == "version":
+                self._spawn(fds)
+            elif op == "version":
                 send(peer.endpoint, {"seq": sequence, "ok": self._describe()})
             elif op == "ready":
                 self._engine.ready()
@@ -141,18 +147,14 @@ class Zygote:
     def _describe(self) -> Message:
         return {"protocol": PROTOCOL_VERSION, "fingerprint": self._fingerprint, "pid": os.getpid()}
 
-    def _spawn(self, peer: _Peer, message: Message, fds: list[int]) -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with ours, theirs:
-            try:
-                pid = os.fork()
-            except OSError as exc:
-                error = {"kind": "unavailable", "message": f"fork monitor: {exc.strerror}"}
-                send(peer.endpoint, {"seq": message.get("seq"), "error": error})
-                return
-            if pid == 0:
-                _be_monitor(message, fds, theirs, self._config.api_socket)
-            send(peer.endpoint, {"seq": message.get("seq"), "ok": {"pid": pid}}, [ours.fileno()])
+    def _spawn(self, fds: list[int]) -> None:
+        try:
+            pid = os.fork()
+        except OSError as exc:
+            report(f"fork monitor: {exc.strerror}")  # the engine sees the end of the connection
+            return
+        if pid == 0:
+            run_monitor(fds[0], api_socket=self._config.api_socket)
 
     def _replace(self) -> None:
         """Become the code that is on disk now; children, sockets, lock and engine stay."""
@@ -181,19 +183,11 @@ class Zygote:
                 os.set_inheritable(fd, False)
 
 
-def _be_monitor(message: Message, fds: list[int], engine: socket.socket, api_socket: str) -> NoReturn:
-    listeners = fds[: message["listeners"]]
-    options = [AttachOptions.from_message(item) for item in message["attach"]]
-    clients = list(zip(fds[message["listeners"] :], options, strict=True))
-    request: dict[str, Any] = message["request"]
-    run_monitor(request, engine, listeners, clients, api_socket=api_socket)
-    raise AssertionError("run_monitor does not return")
-
-
 def main(config: ZygoteConfig) -> int:
     """The process, from the bootstrap on; its exit code."""
     set_name("wherry-zygote")
-    set_dumpable(on=False)
+    set_dumpable(on=False)  # monitors inherit it
+    _prefer_to_live()
     try:
         zygote = Zygote(config)
         zygote.run()
@@ -201,3 +195,15 @@ def main(config: ZygoteConfig) -> int:
         report(traceback.format_exc())
         return 1
     return zygote.exit_code
+
+
+def _prefer_to_live() -> None:
+    """A lower oom_score_adj than any container's (R36), for engine and monitors too."""
+    try:
+        fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(fd, str(OOM_SCORE_ADJUST).encode())
+        finally:
+            os.close(fd)
+    except PermissionError:
+        pass  # going below the inherited value needs CAP_SYS_RESOURCE
