@@ -128,7 +128,9 @@ def test_errors_are_told_in_dockers_words(service: Service, registry: FakeRegist
     assert str(caught.value) == (
         f"repository {host}/none not found: name unknown: repository name not known to registry"
     )
-    refused = [(429, {}, b'{"errors": [{"code": "TOOMANYREQUESTS", "message": "You have reached your limit."}]}')]
+    refused: list[tuple[int, dict[str, str], bytes]] = [
+        (429, {}, b'{"errors": [{"code": "TOOMANYREQUESTS", "message": "You have reached your limit."}]}')
+    ]
     registry.next_statuses = refused * 3
     with pytest.raises(Unavailable) as unavailable:
         service.pull(f"{registry.host}/app:v1")

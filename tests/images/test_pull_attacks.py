@@ -254,7 +254,7 @@ def test_s18_the_cap_holds_for_the_sum_of_the_layers(small: Service, registry: F
 
 def test_s18_a_zstd_window_beyond_the_cap_is_refused(small: Service, registry: FakeRegistry) -> None:
     layer = layer_tar({"f": b"x" * 100})
-    options = {zstd.CompressionParameter.window_log: 30}
+    options: dict[int, int] = {zstd.CompressionParameter.window_log: 30}
     compressor = zstd.ZstdCompressor(options=options)
     blob = compressor.compress(layer) + compressor.flush()
     TestImage([layer], compressed=[blob]).push(registry.repository("app"), "v1")

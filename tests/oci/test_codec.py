@@ -68,6 +68,7 @@ def test_schema_1_is_refused_with_a_remedy() -> None:
         b"[" * 200_000 + b"]" * 200_000,
         b'{"a":' * 200_000,
         b'{"a": ' + b"9" * 5000 + b"}",
+        b"[" * 65 + b"]" * 65,
         b'{"a": NaN}',
         b'{"a": -Infinity}',
         b'{"a": 1e999}',
@@ -76,7 +77,20 @@ def test_schema_1_is_refused_with_a_remedy() -> None:
         b'{"a": "\xff"}',
         b"{",
     ],
-    ids=["open", "deep", "deep-object", "digits", "nan", "infinity", "exponent", "65-bit", "large", "utf8", "cut"],
+    ids=[
+        "open",
+        "deep",
+        "deep-object",
+        "digits",
+        "65-levels",
+        "nan",
+        "infinity",
+        "exponent",
+        "65-bit",
+        "large",
+        "utf8",
+        "cut",
+    ],
 )
 def test_s05_a_json_bomb_is_a_typed_error_at_once(document: bytes) -> None:
     started = time.monotonic()

@@ -23,10 +23,20 @@ else:
     from backports import zstd
 
 try:
-    from isal import igzip
+    from isal import igzip, igzip_lib
+
+    _DEFLATE_ERRORS: tuple[type[Exception], ...] = (zlib.error, cast(type[Exception], igzip_lib.IsalError))
 except ImportError:  # no wheel for this machine: zlib does the same at a third of the speed
     igzip = None  # type: ignore[assignment]
+    _DEFLATE_ERRORS = (zlib.error,)
 
+_ERRORS: Final[tuple[type[Exception], ...]] = (
+    EOFError,
+    OSError,
+    lzma.LZMAError,
+    zstd.ZstdError,
+    *_DEFLATE_ERRORS,
+)
 _XZ_MEMORY_BYTES: Final = 256 << 20
 _ZSTD_WINDOW_LOG: Final = 27
 """128 MiB, what ``zstd --long`` makes; a frame that asks for more is refused (S18)."""
@@ -82,7 +92,7 @@ class DecompressedReader:
         """Up to ``size`` plain bytes; raises CorruptStream."""
         try:
             return self._read(size)
-        except (EOFError, OSError, zlib.error, lzma.LZMAError, zstd.ZstdError) as exc:
+        except _ERRORS as exc:
             if isinstance(exc, OSError) and exc.errno is not None:
                 raise  # the source's own trouble
             raise CorruptStream(f"decompress {self.compression} stream: {exc}") from exc
