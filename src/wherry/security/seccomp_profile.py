@@ -210,16 +210,16 @@ def _check_shape(profile: Mapping[str, Any]) -> None:
     _list(profile, "flags", str)
 
 
-def _list(container: Mapping[str, Any], key: str, kind: type) -> list[Any]:
+def _list(container: Mapping[str, Any], key: str, kind: type[dict[str, Any]] | type[str]) -> list[Any]:
     value = container.get(key)
     if value is None:
         return []
     if not isinstance(value, list) or not all(isinstance(element, kind) for element in value):
-        raise InvalidProfile(f"Decoding seccomp profile failed: {key} is not a list of {_KINDS[kind]}")
+        raise InvalidProfile(f"Decoding seccomp profile failed: {key} is not a list of {_KIND_NAMES[kind.__name__]}")
     return value
 
 
-_KINDS = {dict: "objects", str: "strings"}
+_KIND_NAMES = {"dict": "objects", "str": "strings"}
 
 
 def read_profile(path: str) -> str:
