@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from tests.snapshots.conftest import Unpack
-from tests.snapshots.raw_tar import CHAR, archive, directory, file, hardlink, header, pax, symlink
+from tests.snapshots.raw_tar import CHAR, archive, directory, file, hardlink, header, pax, stream, symlink
 from wherry.snapshots.chain_id import InvalidDigest, chain_ids
 from wherry.snapshots.overlay import OverlaySnapshotter
 from wherry.snapshots.snapshotter import SnapshotFailed, SnapshotInUse, SnapshotNotFound
+from wherry.snapshots.tar_reader import TarReader
+from wherry.snapshots.unpack import unpack as unpack_into
 
 pytestmark = pytest.mark.privileged
 
@@ -78,6 +80,16 @@ def test_a_whiteout_spares_what_its_own_layer_brings(unpack: Unpack, snapshotter
         with snapshotter.mounted(top) as fd:
             assert read(fd, "f") == "new"
             assert os.listdir(os.open("d", os.O_RDONLY, dir_fd=fd)) == ["new"]
+
+
+def test_an_archive_that_is_no_layer_may_have_names_like_whiteouts(tmp_path: Path) -> None:
+    root_fd = os.open(tmp_path, os.O_RDONLY)
+    try:
+        archived = stream(file(b".wh.x", b"1"), file(b".wh..wh..opq", b"2"))
+        unpack_into(TarReader(archived), root_fd, lower=None, whiteouts=False)
+        assert sorted(os.listdir(root_fd)) == [".wh..wh..opq", ".wh.x"]
+    finally:
+        os.close(root_fd)
 
 
 def test_a_later_entry_replaces_an_earlier_one_of_another_type(

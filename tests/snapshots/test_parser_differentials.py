@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from wherry.snapshots.tar_fields import clean_path
 
 from tests.snapshots.raw_tar import GNU, USTAR, V7, archive, file, header, long_name, padded, pax, record
 from wherry.snapshots.snapshotter import LayerRejected
-from wherry.snapshots.tar_reader import HARDLINK, TarReader, clean_path
+from wherry.snapshots.tar_reader import HARDLINK, TarReader
 
 _LINE = re.compile(
     rb"(?P<type>.)(?P<mode>[-rwxsStT]{9}) (?P<uid>\d+)/(?P<gid>\d+) +(?P<size>[\d,]+) (?P<time>[-\d]+ [:\d]+) (?P<rest>.*)"
@@ -154,7 +155,7 @@ _ARCHIVE = st.tuples(
 ).map(lambda drawn: archive(*drawn[0], end=drawn[1]))
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(_ARCHIVE)
 @example(archive(pax((b"path", b"a")), long_name(b"b"), file(b"c")))
 @example(archive(pax((b"size", b"512")), file(b"a", b"x" * 512), file(b"b")))

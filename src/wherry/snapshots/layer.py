@@ -81,14 +81,6 @@ def _read(root: str, name: str) -> Layer | None:
     return layer
 
 
-def read_one(root: str, chain_id: ChainId) -> Layer:
-    """The record of a layer that is known to be there."""
-    layer = _read(root, chain_id[7:])
-    if layer is None:
-        raise SnapshotFailed(f"read layer {chain_id}: it has no valid record")
-    return layer
-
-
 def sweep_links(root: str, layers: dict[ChainId, Layer]) -> None:
     """Make the short names fit the layers: a crash may have left one without its layer."""
     wanted = {layer.link: f"../layers/{layer.chain_id[7:]}/fs" for layer in layers.values()}

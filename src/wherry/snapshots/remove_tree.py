@@ -3,18 +3,20 @@
 A deep directory is first moved up to the top, so that neither descriptors nor the stack grow with the depth.
 """
 
-import errno
 import os
 import stat
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+from wherry.linux.filesystem import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV, openat2
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
+_RESOLVE = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV
 _MAX_DEPTH = 32
 
 
 def remove_tree(dir_fd: int, name: bytes) -> None:
-    """Remove ``name`` in ``dir_fd``, a file or a whole tree; nothing there is fine. Stays on one file system.
+    """Remove ``name`` in ``dir_fd``, a file or a whole tree; nothing there is fine.
 
-    Raises OSError; what could not be removed stays.
+    Raises OSError, EXDEV for a mount in the tree, whose contents are not touched; what could not be removed stays.
     """
     try:
         status = os.lstat(name, dir_fd=dir_fd)
@@ -23,15 +25,13 @@ def remove_tree(dir_fd: int, name: bytes) -> None:
     if not stat.S_ISDIR(status.st_mode):
         os.unlink(name, dir_fd=dir_fd)
         return
-    top = os.open(name, _DIRECTORY, dir_fd=dir_fd)
+    top = openat2(dir_fd, name, _DIRECTORY, resolve=_RESOLVE)
     try:
-        if os.fstat(top).st_dev != os.fstat(dir_fd).st_dev:
-            raise OSError(errno.EXDEV, "a mount point is in the way", name)
         moved = _Lifted()
         _empty(top, top, 0, moved)
         while moved.names:
             lifted = moved.names.pop()
-            child = os.open(lifted, _DIRECTORY, dir_fd=top)
+            child = openat2(top, lifted, _DIRECTORY, resolve=_RESOLVE)
             try:
                 _empty(child, top, 1, moved)
             finally:
@@ -71,7 +71,7 @@ def _empty(fd: int, top: int, depth: int, moved: _Lifted) -> None:
         elif depth >= _MAX_DEPTH:
             moved.lift(fd, name, top)
         else:
-            child = os.open(name, _DIRECTORY, dir_fd=fd)
+            child = openat2(fd, name, _DIRECTORY, resolve=_RESOLVE)
             try:
                 _empty(child, top, depth + 1, moved)
             finally:

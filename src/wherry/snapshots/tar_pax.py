@@ -6,7 +6,8 @@ Source: POSIX.1-2024 *pax*, "pax Header Block"; GNU tar manual, "Storing Sparse 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-MAX_PATH_BYTES = 4096
+from wherry.snapshots.tar_fields import Malformed, number
+
 MAX_PAX_BYTES = 1 << 20
 MAX_XATTRS = 128
 MAX_XATTR_BYTES = 64 << 10
@@ -14,10 +15,6 @@ MAX_EXTENTS = 65_536
 
 _XATTR = b"SCHILY.xattr."
 _SPARSE = b"GNU.sparse."
-
-
-class TarError(ValueError):
-    """What is wrong; the reader adds where."""
 
 
 @dataclass(slots=True)
@@ -68,16 +65,16 @@ def parse_records(data: bytes) -> Overrides:
         space = data.find(b" ", at, at + 9)
         digits = data[at:space]
         if space < 0 or not digits.isdigit() or digits[0] == 0x30:
-            raise TarError("invalid PAX record")
+            raise Malformed("invalid PAX record")
         end = at + int(digits)
         equals = data.find(b"=", space + 1, end)
         if equals <= space + 1 or end > len(data) or data[end - 1] != 0x0A:
-            raise TarError("invalid PAX record")
+            raise Malformed("invalid PAX record")
         key, value = data[space + 1 : equals], data[equals + 1 : end - 1]
         at = end
         if key == b"path" or key == b"linkpath":
             if not value or b"\0" in value:
-                raise TarError(f"invalid PAX {key.decode()}")
+                raise Malformed(f"invalid PAX {key.decode()}")
             if key == b"path":
                 result.path = value
             else:
@@ -102,19 +99,19 @@ def parse_records(data: bytes) -> Overrides:
 
 def _add_xattr(xattrs: dict[bytes, bytes], name: bytes, value: bytes) -> None:
     if not name or len(name) > 255 or b"\0" in name or len(value) > MAX_XATTR_BYTES:
-        raise TarError("invalid extended attribute")
+        raise Malformed("invalid extended attribute")
     xattrs[name] = value
     if len(xattrs) > MAX_XATTRS:
-        raise TarError("too many extended attributes")
+        raise Malformed("too many extended attributes")
 
 
 def _decimal(value: bytes) -> int:
     if not value.isdigit() or len(value) > 20:
-        raise TarError("invalid number in a PAX record")
-    number = int(value)
-    if number >= 1 << 63:
-        raise TarError("number out of range in a PAX record")
-    return number
+        raise Malformed("invalid number in a PAX record")
+    decoded = int(value)
+    if decoded >= 1 << 63:
+        raise Malformed("number out of range in a PAX record")
+    return decoded
 
 
 def _time_ns(value: bytes) -> int:
@@ -122,7 +119,7 @@ def _time_ns(value: bytes) -> int:
     text = value[1:] if value[:1] == b"-" else value
     whole, dot, fraction = text.partition(b".")
     if not whole.isdigit() or len(whole) > 12 or (dot and fraction and not fraction.isdigit()):
-        raise TarError("invalid time in a PAX record")
+        raise Malformed("invalid time in a PAX record")
     time = int(whole) * 1_000_000_000 + int(fraction[:9].ljust(9, b"0"))
     if value[:1] == b"-":
         return -time - (1 if fraction[9:].strip(b"0") else 0)
@@ -142,7 +139,7 @@ def _sparse(records: list[tuple[bytes, bytes]]) -> Sparse:
             version[1] = value
         elif key == b"name":
             if not value or b"\0" in value:
-                raise TarError("invalid name of a sparse file")
+                raise Malformed("invalid name of a sparse file")
             result.name = value
         elif key in (b"size", b"realsize"):
             result.size = _decimal(value)
@@ -153,20 +150,20 @@ def _sparse(records: list[tuple[bytes, bytes]]) -> Sparse:
         elif key == b"numbytes":
             lengths.append(_decimal(value))
         elif key == b"map":
-            numbers = [_decimal(number) for number in value.split(b",")] if value else []
+            numbers = [_decimal(digits) for digits in value.split(b",")] if value else []
             offsets, lengths = numbers[::2], numbers[1::2]
         else:
-            raise TarError("unknown record of a sparse file")
+            raise Malformed("unknown record of a sparse file")
         if len(offsets) > MAX_EXTENTS:
-            raise TarError("sparse map too long")
+            raise Malformed("sparse map too long")
     if result.size < 0 or len(offsets) != len(lengths):
-        raise TarError("incomplete sparse map")
+        raise Malformed("incomplete sparse map")
     if version == [b"1", b"0"]:
         if offsets or count is not None:
-            raise TarError("two sparse maps")
+            raise Malformed("two sparse maps")
         result.version_1 = True
     elif version not in ([b"0", b"0"], [b"0", b"1"]) or count != len(offsets):
-        raise TarError("incomplete sparse map")
+        raise Malformed("incomplete sparse map")
     result.extents = list(zip(offsets, lengths, strict=True))
     return result
 
@@ -179,20 +176,18 @@ def sparse_map_v1(next_block: Callable[[], bytes]) -> list[tuple[int, int]]:
         nonlocal buffer
         while (end := buffer.find(b"\n")) < 0:
             if len(buffer) > 20:
-                raise TarError("invalid sparse map")
+                raise Malformed("invalid sparse map")
             buffer += next_block()
         digits, buffer = buffer[:end], buffer[end + 1 :]
         return _decimal(digits)
 
     count = line()
     if count > MAX_EXTENTS:
-        raise TarError("sparse map too long")
+        raise Malformed("sparse map too long")
     return [(line(), line()) for _ in range(count)]
 
 
-def old_gnu_extents(
-    block: bytes, extensions: list[bytes], number: Callable[[bytes, int, int, str], int]
-) -> list[tuple[int, int]]:
+def old_gnu_extents(block: bytes, extensions: list[bytes]) -> list[tuple[int, int]]:
     """Extents from a header of type ``S`` (four) and its extension blocks (21 each), up to an empty one."""
     extents: list[tuple[int, int]] = []
     for source, start, slots in [(block, 386, 4), *((extension, 0, 21) for extension in extensions)]:

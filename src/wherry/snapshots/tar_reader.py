@@ -11,22 +11,13 @@ the GNU tar manual ("Basic Tar Format", "Storing Sparse Files").
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
-from zlib import adler32
 
 from wherry.snapshots.snapshotter import MAX_LAYER_ENTRIES, LayerRejected, Source
-from wherry.snapshots.tar_pax import (
-    MAX_PATH_BYTES,
-    MAX_PAX_BYTES,
-    Overrides,
-    old_gnu_extents,
-    parse_records,
-    sparse_map_v1,
-)
-from wherry.snapshots.tar_pax import TarError as _TarError
+from wherry.snapshots.tar_fields import MAX_PATH_BYTES, Malformed, check_sum, clean_path, cut, link_text, number
+from wherry.snapshots.tar_pax import MAX_PAX_BYTES, Overrides, old_gnu_extents, parse_records, sparse_map_v1
 
 BLOCK = 512
 CHUNK = 1 << 20
-MAX_DEPTH = 512
 MAX_FILE_BYTES = 1 << 40
 
 _ZERO_BLOCK = bytes(BLOCK)
@@ -179,7 +170,7 @@ class TarReader:
         start = self.offset
         try:
             return self._parse(start)
-        except _TarError as exc:
+        except Malformed as exc:
             raise TarError(f"{exc} in the tar header at byte {start}") from exc
 
     def _parse(self, start: int) -> Entry | None:
@@ -189,37 +180,37 @@ class TarReader:
             block = self._block()
             if not block or block == _ZERO_BLOCK:
                 if local is not None or long_path is not None or long_link is not None:
-                    raise _TarError("extended header without an entry")
+                    raise Malformed("extended header without an entry")
                 self._end(block)
                 return None
             self._headers_left -= 1
             if self._headers_left < 0:
-                raise _TarError("too many entries")
-            _check_sum(block)
+                raise Malformed("too many entries")
+            check_sum(block)
             flag = block[156:157]
             if flag in _TYPES:
                 return self._entry(block, flag, start, local, long_path, long_link)
             if flag == b"x":
                 if local is not None:
-                    raise _TarError("two PAX headers for one entry")
+                    raise Malformed("two PAX headers for one entry")
                 local = parse_records(self._take(_meta_size(block, MAX_PAX_BYTES)))
             elif flag == b"g":
                 self._global(parse_records(self._take(_meta_size(block, MAX_PAX_BYTES))))
             elif flag == b"L" and long_path is None:
-                long_path = _cut(self._take(_meta_size(block, MAX_PATH_BYTES + BLOCK)))
+                long_path = cut(self._take(_meta_size(block, MAX_PATH_BYTES + BLOCK)))
             elif flag == b"K" and long_link is None:
-                long_link = _cut(self._take(_meta_size(block, MAX_PATH_BYTES + BLOCK)))
+                long_link = cut(self._take(_meta_size(block, MAX_PATH_BYTES + BLOCK)))
             else:
-                raise _TarError(f"unsupported entry type {flag!r}")
+                raise Malformed(f"unsupported entry type {flag!r}")
 
     def _end(self, block: bytes) -> None:
         """The end of the archive: nothing, or two blocks of zeros (the second may be cut off by the end)."""
         if block and self._block() not in (b"", _ZERO_BLOCK):
-            raise _TarError("a lone block of zeros")  # GNU tar stops here, Go's reader reports an error
+            raise Malformed("a lone block of zeros")  # GNU tar stops here, Go's reader reports an error
 
     def _global(self, records: Overrides) -> None:
         if records.path is not None or records.link is not None or records.size is not None or records.sparse:
-            raise _TarError("a global PAX header that names a single file")
+            raise Malformed("a global PAX header that names a single file")
         self._globals = self._globals.updated(records)
 
     def _entry(
@@ -235,9 +226,9 @@ class TarReader:
         end = block.find(0, 0, 100)
         name = block[:100] if end < 0 else block[:end]
         if block[345] and block[257:263] == b"ustar\0":
-            name = _cut(block[345:500]) + b"/" + name
-        link = _cut(block[157:257]) if file_type in (HARDLINK, stat.S_IFLNK) else b""
-        stored = _number(block, 124, 136, "size")
+            name = cut(block[345:500]) + b"/" + name
+        link = cut(block[157:257]) if file_type in (HARDLINK, stat.S_IFLNK) else b""
+        stored = number(block, 124, 136, "size")
         pax = local if local is not None else self._globals
         if local is not None and self._globals.any:
             pax = self._globals.updated(local)
@@ -250,40 +241,40 @@ class TarReader:
 
         if file_type == HARDLINK:
             if pax.size:
-                raise _TarError("data for a hard link")
+                raise Malformed("data for a hard link")
             stored = 0  # both GNU tar and Go ignore the size that old archives give a link
         elif file_type != _REGULAR and stored:
-            raise _TarError("data for an entry that is not a regular file")
+            raise Malformed("data for an entry that is not a regular file")
         elif name.endswith(b"/"):
             if file_type == _REGULAR:
                 if flag != b"\0" or stored:
-                    raise _TarError("a regular file whose name ends in '/'")
+                    raise Malformed("a regular file whose name ends in '/'")
                 file_type = _DIRECTORY  # how archives before ustar mark a directory
             elif file_type != _DIRECTORY:
-                raise _TarError("a name that ends in '/' and is no directory")
+                raise Malformed("a name that ends in '/' and is no directory")
 
         self._stored = stored
         self._padding = -stored % BLOCK
         size, sparse = stored, None
         if flag == b"S" or pax.sparse is not None:
             if file_type != _REGULAR:
-                raise _TarError("a sparse map for an entry that is not a regular file")
+                raise Malformed("a sparse map for an entry that is not a regular file")
             size, sparse, sparse_name = self._sparse(block, flag, pax)
             if sparse_name is not None:
                 name = sparse_name
         if size > MAX_FILE_BYTES:
-            raise _TarError("file size over the limit")
+            raise Malformed("file size over the limit")
 
         device = (0, 0)
         if file_type in (stat.S_IFCHR, stat.S_IFBLK):
-            device = (_number(block, 329, 337, "device"), _number(block, 337, 345, "device"))
+            device = (number(block, 329, 337, "device"), number(block, 337, 345, "device"))
             if device[0] > 0xFFF or device[1] > 0xFFFFF:
-                raise _TarError("device number out of range")
-        mode = _number(block, 100, 108, "mode")
-        uid = pax.uid if pax.uid is not None else _number(block, 108, 116, "uid")
-        gid = pax.gid if pax.gid is not None else _number(block, 116, 124, "gid")
+                raise Malformed("device number out of range")
+        mode = number(block, 100, 108, "mode")
+        uid = pax.uid if pax.uid is not None else number(block, 108, 116, "uid")
+        gid = pax.gid if pax.gid is not None else number(block, 116, 124, "gid")
         if uid > 0xFFFFFFFE or gid > 0xFFFFFFFE:
-            raise _TarError("owner out of range")
+            raise Malformed("owner out of range")
         return Entry(
             clean_path(name),
             file_type,
@@ -293,8 +284,8 @@ class TarReader:
             size,
             pax.mtime_ns
             if pax.mtime_ns is not None
-            else _number(block, 136, 148, "mtime", signed=True) * 1_000_000_000,
-            clean_path(link) if file_type == HARDLINK else _link_text(link),
+            else number(block, 136, 148, "mtime", signed=True) * 1_000_000_000,
+            clean_path(link) if file_type == HARDLINK else link_text(link),
             device,
             pax.xattrs or _NO_XATTRS,
             sparse,
@@ -305,17 +296,17 @@ class TarReader:
         """Logical size, extents and name of a sparse file; leaves the reader at its data."""
         if flag == b"S":
             if pax.sparse is not None or block[257:263] == b"ustar\0":
-                raise _TarError("two kinds of sparse file at once")
+                raise Malformed("two kinds of sparse file at once")
             extensions: list[bytes] = []
             more = block[482]
             while more:
                 extension = self._block()
                 if not extension or len(extensions) > 4096:
-                    raise _TarError("sparse map too long")
+                    raise Malformed("sparse map too long")
                 extensions.append(extension)
                 more = extension[504]
-            extents = old_gnu_extents(block, extensions, _number)
-            size = _number(block, 483, 495, "sparse size")
+            extents = old_gnu_extents(block, extensions)
+            size = number(block, 483, 495, "sparse size")
             name = None
         else:
             sparse = pax.sparse
@@ -332,105 +323,30 @@ class TarReader:
 
         def next_block() -> bytes:
             if self._stored < BLOCK:
-                raise _TarError("sparse map longer than its file")
+                raise Malformed("sparse map longer than its file")
             self._stored -= BLOCK
             block = self._block()
             if not block:
-                raise _TarError("unexpected end of archive")
+                raise Malformed("unexpected end of archive")
             blocks.append(block)
             return block
 
         return sparse_map_v1(next_block)
 
 
-def clean_path(name: bytes) -> bytes:
-    """``name`` relative to the root, without ``.`` and doubled slashes.
-
-    Raises _TarError for ``..`` (S20), NUL, and anything over the limits of length and depth.
-    """
-    if len(name) > MAX_PATH_BYTES:
-        raise _TarError("name too long")
-    if b"/" in name or name in (b"", b".", b".."):
-        if not name:
-            raise _TarError("empty name")
-        parts = [part for part in name.split(b"/") if part and part != b"."]
-        if b".." in parts:
-            raise _TarError(f"name with '..' ({name[:200]!r})")
-        if len(parts) > MAX_DEPTH:
-            raise _TarError("path too deep")
-        if any(len(part) > 255 for part in parts):
-            raise _TarError("name too long")
-        name = b"/".join(parts)
-    elif len(name) > 255:
-        raise _TarError("name too long")
-    return name
-
-
-def _link_text(link: bytes) -> bytes:
-    if len(link) >= MAX_PATH_BYTES:
-        raise _TarError("link target too long")
-    return link
-
-
 def _one_of(long: bytes | None, pax: bytes | None, header: bytes, what: str) -> bytes:
     if long is not None:
         if pax is not None:
-            raise _TarError(f"two {what}, by PAX and by GNU long name")  # GNU tar and Go choose differently
+            raise Malformed(f"two {what}, by PAX and by GNU long name")  # GNU tar and Go choose differently
         return long
     return header if pax is None else pax
 
 
-def _cut(text: bytes) -> bytes:
-    """A C string: up to its NUL."""
-    end = text.find(0)
-    return text if end < 0 else text[:end]
-
-
 def _meta_size(block: bytes, limit: int) -> int:
-    size = _number(block, 124, 136, "size")
+    size = number(block, 124, 136, "size")
     if size > limit:
-        raise _TarError("extended header over the limit")
+        raise Malformed("extended header over the limit")
     return size
-
-
-def _check_sum(block: bytes) -> None:
-    # adler32's low half is 1 + the sum of the bytes modulo 65521, which 256 bytes cannot reach: an exact sum at
-    # a thirtieth of the price of sum(). The checksum field itself counts as eight spaces.
-    total = (adler32(block[:256]) & 0xFFFF) + (adler32(block[256:]) & 0xFFFF) - 2
-    field = block[148:156]
-    if total - sum(field) + 256 != _number(field, 0, 8, "checksum"):
-        raise _TarError("wrong checksum")
-
-
-def _number(block: bytes, start: int, end: int, what: str, *, signed: bool = False) -> int:
-    """A numeric field: octal digits ended by NUL or space, or base-256; empty is 0."""
-    field = block[start:end]
-    first = field[0]
-    if first >= 0x80:
-        return _base_256(field, what, signed=signed)
-    digits = field.strip(b" \0") if first == 0x20 or first == 0 else field.rstrip(b" \0")
-    if digits.isdigit():
-        try:
-            return int(digits, 8)
-        except ValueError as exc:
-            raise _TarError(f"invalid {what}") from exc
-    digits = _cut(digits)
-    if not digits:
-        return 0
-    if not digits.isdigit():  # int() would take signs, underscores and a prefix
-        raise _TarError(f"invalid {what}")
-    return int(digits, 8)
-
-
-def _base_256(field: bytes, what: str, *, signed: bool) -> int:
-    if field[0] not in (0x80, 0xFF):
-        raise _TarError(f"invalid {what}")
-    value = int.from_bytes(field[1:], "big", signed=False)
-    if field[0] == 0xFF:
-        value -= 1 << 8 * (len(field) - 1)
-    if (value < 0 and not signed) or not -(1 << 63) <= value < 1 << 63:
-        raise _TarError(f"{what} out of range")
-    return value
 
 
 def _check_extents(extents: list[tuple[int, int]], size: int, stored: int) -> None:
@@ -438,8 +354,8 @@ def _check_extents(extents: list[tuple[int, int]], size: int, stored: int) -> No
     end = total = 0
     for offset, length in extents:
         if offset < end:
-            raise _TarError("sparse extents out of order")
+            raise Malformed("sparse extents out of order")
         end = offset + length
         total += length
     if end > size or total != stored:
-        raise _TarError("sparse map does not fit its file")
+        raise Malformed("sparse map does not fit its file")

@@ -31,14 +31,15 @@ _MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, er
 LowerStatus = Callable[[bytes], os.stat_result | None]
 
 
-def unpack(reader: TarReader, root_fd: int, *, lower: LowerStatus | None) -> int:
+def unpack(reader: TarReader, root_fd: int, *, lower: LowerStatus | None, whiteouts: bool = True) -> int:
     """Write every entry below ``root_fd``; return the sum of the sizes of the files in the layer's tar.
 
     ``lower`` says what the layers below have at a path (for parents that the archive does not mention); None means
-    that there are none, and whiteouts mean nothing. Raises LayerRejected or SnapshotFailed; what was written by then
+    that there are none, and whiteouts have nothing to hide. Without ``whiteouts`` their names are like any other: the
+    archive is not a layer. Raises LayerRejected or SnapshotFailed; what was written by then
     stays for the caller to remove.
     """
-    unpacker = _Unpacker(reader, root_fd, lower)
+    unpacker = _Unpacker(reader, root_fd, lower, whiteouts=whiteouts)
     size = 0
     try:
         for entry in reader:
@@ -63,10 +64,11 @@ def _failure(entry: Entry, exc: OSError) -> LayerRejected | SnapshotFailed:
 class _Unpacker:
     """The state of one layer: pinned parents, and what directories get at the end."""
 
-    def __init__(self, reader: TarReader, root_fd: int, lower: LowerStatus | None) -> None:
+    def __init__(self, reader: TarReader, root_fd: int, lower: LowerStatus | None, *, whiteouts: bool) -> None:
         self._reader = reader
         self._root = root_fd
         self._lower = lower
+        self._whiteouts = whiteouts
         self._parents: dict[bytes, int] = {b"": root_fd}
         self._finish: dict[bytes, tuple[int, int]] = {}  # directory → mtime_ns, mode
 
@@ -82,7 +84,7 @@ class _Unpacker:
             self._root_entry(entry)
             return
         head, _, name = path.rpartition(b"/")
-        if b".wh." in path and self._whiteout(head, name):
+        if b".wh." in path and self._whiteouts and self._whiteout(head, name):
             return
         parent = self._parents.get(head)
         if parent is None:
