@@ -5,6 +5,7 @@ import socket
 import tarfile
 import threading
 import time
+from typing import Any
 
 import docker
 import pytest
@@ -92,15 +93,26 @@ def test_attach_gets_frames_of_both_streams(sdk: docker.DockerClient) -> None:
 
 
 def test_an_attached_socket_takes_stdin_and_half_close(sdk: docker.DockerClient) -> None:
+    # docker-py sets StdinOnce with stdin_open, unless it runs detached.
     container = sdk.containers.create("busybox", ["sh", "-c", "cat; echo end"], stdin_open=True, tty=False)
     attached = container.attach_socket(params={"stdin": 1, "stdout": 1, "stream": 1})
-    raw = attached._sock
     container.start()
-    raw.sendall(b"typed\n")
-    raw.shutdown(socket.SHUT_WR)
-    data = b"".join(iter(lambda: raw.recv(4096), b""))
-    assert data == b"\x01\0\0\0\0\0\0\x06typed\n\x01\0\0\0\0\0\0\x04end\n"
-    attached.close()
+    assert _talk(attached, b"typed\n") == b"typed\nend\n"
+
+
+def _talk(attached: Any, data: bytes) -> bytes:
+    """Send, half-close, and read the payloads of all frames."""
+    raw = attached._sock
+    with raw, attached:
+        raw.sendall(data)
+        raw.shutdown(socket.SHUT_WR)
+        received = b"".join(iter(lambda: raw.recv(4096), b""))
+    payload = b""
+    while received:
+        size = int.from_bytes(received[4:8], "big")
+        assert received[:4] == b"\x01\0\0\0"
+        payload, received = payload + received[8 : 8 + size], received[8 + size :]
+    return payload
 
 
 def test_exec_run(sdk: docker.DockerClient) -> None:
@@ -112,10 +124,7 @@ def test_exec_run(sdk: docker.DockerClient) -> None:
     assert b"".join(container.exec_run(["sh", "-c", "echo a; echo b"], stream=True).output) == b"a\nb\n"
     code, attached = container.exec_run(["cat"], stdin=True, socket=True)
     assert code is None
-    attached._sock.sendall(b"x")
-    attached._sock.shutdown(socket.SHUT_WR)
-    assert b"".join(iter(lambda: attached._sock.recv(100), b"")) == b"\x01\0\0\0\0\0\0\x01x"
-    attached.close()
+    assert _talk(attached, b"x") == b"x"
     tty = sdk.api.exec_create(container.id, ["tty"], tty=True)["Id"]
     assert sdk.api.exec_start(tty, tty=True).startswith(b"/dev/pts/")
     inspected = sdk.api.exec_inspect(tty)

@@ -1,6 +1,7 @@
 """Further processes in a running container: create, start, inspect, resize."""
 
 import secrets
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,9 +24,11 @@ from wherry.containers.user import User
 from wherry.containers.user import resolve as resolve_user
 from wherry.errors import Conflict, InvalidParameter, System, WherryError
 from wherry.monitor.attach_options import AttachOptions, parse_detach_keys
-from wherry.monitor.client import MonitorConnection
+from wherry.monitor.client import MonitorConnection, MonitorGone
 from wherry.runtime.failure import StartFailed
 from wherry.security import capabilities
+
+_SETTLE_SECONDS = 2.0
 
 
 def create_exec(services: Services, reference: str, config: ExecConfig) -> str:
@@ -148,6 +151,7 @@ def begin(
 def inspect_exec(services: Services, exec_id: str) -> dict[str, Any]:
     """Docker's ExecInspectResponse."""
     instance = services.execs.get(exec_id)
+    _settle(instance)
     config = instance.config
     command = argv(config.cmd)
     return {
@@ -169,6 +173,24 @@ def inspect_exec(services: Services, exec_id: str) -> dict[str, Any]:
         "DetachKeys": config.detach_keys,
         "Pid": instance.pid,
     }
+
+
+def _settle(instance: ExecInstance) -> None:
+    """Wait for an exit that the monitor has told but that is still on its way to us.
+
+    A client that saw its stream end asks for the exit code at once; the monitor closes the stream first.
+    """
+    connection = instance.container.connection
+    if not instance.running or connection is None:
+        return
+    try:
+        if instance.id in connection.state()["execs"]:
+            return
+    except MonitorGone:
+        pass  # its last events are on their way
+    deadline = time.monotonic() + _SETTLE_SECONDS
+    while instance.running and time.monotonic() < deadline:
+        time.sleep(0.0005)
 
 
 def resize_exec(services: Services, exec_id: str, *, height: int, width: int) -> None:
