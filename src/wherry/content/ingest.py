@@ -119,9 +119,13 @@ class Ingest:
             pass  # commit had renamed it before a later step failed; the store drops it then
         self._end(cause or InterruptedError("ingest aborted"))
 
-    def follow(self, check: Callable[[], None] = lambda: None) -> "FollowingReader":
-        """A reader from the first byte; close it. While it waits it calls ``check``, which may raise."""
-        return FollowingReader(self, os.dup(self._fd), check)
+    def follow(self, check: Callable[[], None] = lambda: None) -> "FollowingReader | None":
+        """A reader from the first byte; close it. While it waits it calls ``check``, which may raise.
+
+        None when the ingest has ended: read the blob from the store, if it was committed.
+        """
+        with self._condition:
+            return None if self._ended else FollowingReader(self, os.dup(self._fd), check)
 
     def wait_for(self, offset: int, check: Callable[[], None]) -> int:
         """Block until more than ``offset`` bytes are here or the blob is verified; how many are here.
@@ -144,9 +148,9 @@ class Ingest:
             self._written += len(chunk)
 
     def _end(self, failure: BaseException | None) -> None:
-        self._ended = True
-        os.close(self._fd)
         with self._condition:
+            self._ended = True
+            os.close(self._fd)
             self._failure = failure
             self._condition.notify_all()
         self._closed()

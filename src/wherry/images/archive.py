@@ -72,9 +72,8 @@ class Archive:
         return None
 
 
-def read_archive(content: ContentStore, stream: ByteSource, lease: Lease, *, max_bytes: int) -> Archive:
-    """Read a tar, compressed or not, to its end. Raises what ``load`` does."""
-    archive = Archive(content)
+def read_archive(archive: Archive, stream: ByteSource, lease: Lease, *, max_bytes: int) -> None:
+    """Fill an empty ``archive`` from a tar, compressed or not, read to its end. Raises what ``load`` does."""
     plain = DecompressedReader(stream)
     reader = TarReader(plain, max_entries=_MAX_MEMBERS)
     total = 0
@@ -93,9 +92,8 @@ def read_archive(content: ContentStore, stream: ByteSource, lease: Lease, *, max
         total += entry.size
         if total > max_bytes:
             raise LayerRejected(f"the archive is larger than {max_bytes} bytes")
-        archive.members[name] = _store(content, reader, name, entry.size, lease)
+        archive.members[name] = _store(archive.content, reader, name, entry.size, lease)
     reader.drain()
-    return archive
 
 
 def _store(content: ContentStore, reader: TarReader, name: str, size: int, lease: Lease) -> Digest:

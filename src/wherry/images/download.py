@@ -16,7 +16,7 @@ from wherry.oci.descriptor import Descriptor
 from wherry.oci.digest import Digest
 from wherry.registry.blobs import fetch_blob
 from wherry.registry.client import Repository
-from wherry.registry.errors import retryable
+from wherry.registry.errors import ConnectionFailed, retryable
 from wherry.registry.retry import Retry
 from wherry.registry.transport import Response
 
@@ -66,13 +66,14 @@ class Download:
     def open(self, check: Callable[[], None]) -> BinaryIO:
         """A reader from the first byte, whose end means: verified. ``check`` may raise to stop waiting."""
         with self._condition:
-            while self._ingest is None and not self._ended:
+            while not self._ended:
+                reader = self._ingest.follow(check) if self._ingest is not None else None
+                if reader is not None:
+                    return cast(BinaryIO, reader)
                 check()
                 self._condition.wait(0.25)
             if self._failure is not None:
                 raise self._failure
-            if self._ingest is not None and not self._ended:
-                return cast(BinaryIO, self._ingest.follow(check))
         return self._content.open(self.descriptor.digest)
 
     def wait(self, check: Callable[[], None]) -> None:
@@ -153,7 +154,9 @@ class Download:
                 failures = 1 if ingest.written_bytes > before else failures + 1
                 if self._stop.is_set():
                     raise Cancelled from exc
-                if not retryable(exc) or failures >= self._retry.attempts:
+                # In the middle of a pull a registry that refuses connections may be one that is restarting.
+                hopeless = not retryable(exc) and not isinstance(exc, ConnectionFailed)
+                if hopeless or failures >= self._retry.attempts:
                     raise
                 delay = 0.0 if ingest.written_bytes > before else self._retry.delay(failures, exc)
                 if self._stop.wait(delay):

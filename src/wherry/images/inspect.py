@@ -99,7 +99,8 @@ def container_config(config: ContainerConfig) -> dict[str, Any]:
     if config.exposed_ports:
         document["ExposedPorts"] = config.exposed_ports
     if config.healthcheck is not None:
-        document["Healthcheck"] = msgspec.to_builtins(config.healthcheck)
+        check = msgspec.to_builtins(config.healthcheck)
+        document["Healthcheck"] = {**check, "Test": _list(config.healthcheck.test)}
     if config.args_escaped:
         document["ArgsEscaped"] = True
     if config.stop_signal:

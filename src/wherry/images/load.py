@@ -55,17 +55,16 @@ class _Found:
 def load(stores: Stores, stream: ByteSource, *, progress: Progress, platform: Platform | None = None) -> list[Image]:
     """Load every image of an archive; raises InvalidArchive and the errors of unpacking."""
     limit = stores.settings.max_image_size_bytes
-    brought: set[Digest] = set()
+    archive = Archive(stores.content)
     try:
         with stores.content.leases.lease() as lease:
-            archive = read_archive(stores.content, stream, lease, max_bytes=limit)
-            brought.update(archive.members.values())
+            read_archive(archive, stream, lease, max_bytes=limit)
             found = _docker_archive(archive) if archive.has("manifest.json") else _oci_layout(archive, platform)
             images = [_add(stores, item, lease, progress) for item in found]
     except (InvalidParameter, StorageFault, SnapshotFailed):
-        stores.collect(among=brought)
+        stores.collect(among=set(archive.members.values()))
         raise
-    stores.collect(among=brought)  # the archive's own index, manifest.json and the like
+    stores.collect(among=set(archive.members.values()))  # the archive's own index, manifest.json and the like
     return images
 
 
@@ -122,13 +121,33 @@ def _docker_archive(archive: Archive) -> list[_Found]:
     entries = codec.decode(archive.document("manifest.json"), tuple[_Entry, ...], what="manifest.json")
     if not 0 < len(entries) <= _MAX_IMAGES:
         raise InvalidArchive(f"invalid archive: manifest.json lists {len(entries)} images")
+    described = {item.config: item for item in _described(archive)}
     result = []
     for entry in entries:
         config = archive.digest(entry.config)
         _check_name(entry.config, config)
         layers = tuple(_layer(archive, archive.digest(name)) for name in entry.layers or ())
         names = tuple(_tagged(name) for name in entry.repo_tags or ())
-        result.append(_Found(config, layers, names, None))
+        known = described.get(config)
+        if known is not None and [x.digest for x in known.layers] == [x.digest for x in layers]:
+            result.append(_Found(config, known.layers, names, known.manifest))
+        else:
+            result.append(_Found(config, layers, names, None))
+    return result
+
+
+def _described(archive: Archive) -> list[_Found]:
+    """The images for which a docker-archive also has an OCI manifest, which is then kept as it is."""
+    if not archive.has("index.json"):
+        return []
+    result = []
+    for entry in decode_index(archive.document("index.json")).manifests:
+        if entry.media_type not in media_types.MANIFESTS:
+            continue
+        data = archive.content.read(archive.blob(entry.digest))
+        manifest = decode_manifest(data)
+        media_type = media_type_of(data, entry.media_type)
+        result.append(_Found(manifest.config.digest, manifest.layers, (), (entry.digest, media_type)))
     return result
 
 

@@ -143,7 +143,8 @@ def _delete(stores: Stores, record: ImageRecord, removed: Removed, *, force: boo
     _untag_all(stores, record, removed)
     blobs = {Digest(record.id), record.manifest_digest, *(layer.blob_digest for layer in record.layers)}
     blobs |= {digest for _, digest in record.digests}
-    stores.images.delete(record.id)
+    if not stores.images.delete(record.id):
+        return  # another request named it, or deleted it, meanwhile
     removed.records.append({"Deleted": record.id})
     stores.publish("image", "delete", record.id, {"name": record.id})
     freed = stores.collect(among=blobs)

@@ -36,7 +36,7 @@ Filters = Mapping[str, Sequence[str]]
 class Images:
     """Thread-safe. Errors are kinds of wherry.errors with Docker's text.
 
-    ``containers_using`` is for the layer above to set: it says which containers keep an image in use.
+    ``containers_using`` comes from the layer above: it says which containers keep an image in use.
     """
 
     def __init__(
@@ -61,10 +61,6 @@ class Images:
             publish,
             containers_using,
         )
-
-    def use_containers(self, containers_using: ContainersUsing) -> None:
-        """Set the callback that tells which containers use an image."""
-        self._stores.containers_using = containers_using
 
     def recover(self) -> None:
         """After a start: delete what no image needs, but keep a day what an interrupted pull may come back for."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from wherry.images.image import ImageId
+from wherry.images.image import ImageId, ImageNotFound
 from wherry.metadata.database import Database, Migration
 from wherry.oci.digest import DiffId, Digest
 from wherry.snapshots.chain_id import ChainId
@@ -183,13 +183,16 @@ class ImageStore:
             )
 
     def tag(self, repository: str, tag: str, image_id: ImageId) -> None:
-        """Point a tag at an image, away from another one if need be."""
+        """Point a tag at an image, away from another one if need be; raises ImageNotFound."""
         with self._database.write() as db:
-            db.execute(
-                "INSERT INTO image_tags VALUES (?, ?, ?, ?) ON CONFLICT (repository, tag) DO UPDATE SET "
-                "image_id = excluded.image_id, tagged_at = excluded.tagged_at",
-                (repository, tag, image_id, time.time()),
-            )
+            try:
+                db.execute(
+                    "INSERT INTO image_tags VALUES (?, ?, ?, ?) ON CONFLICT (repository, tag) DO UPDATE SET "
+                    "image_id = excluded.image_id, tagged_at = excluded.tagged_at",
+                    (repository, tag, image_id, time.time()),
+                )
+            except sqlite3.IntegrityError as exc:  # removed since it was resolved
+                raise ImageNotFound(image_id) from exc
 
     def untag(self, repository: str, tag: str) -> bool:
         """Remove a tag; False when it was not there."""
@@ -209,10 +212,17 @@ class ImageStore:
                 > 0
             )
 
-    def delete(self, image_id: ImageId) -> None:
-        """Remove an image with all its names. Its blobs and snapshots are the collector's."""
+    def delete(self, image_id: ImageId) -> bool:
+        """Remove an image that has no names; False when it has one (again). Blobs and layers are the collector's."""
         with self._database.write() as db:
-            db.execute("DELETE FROM images WHERE id = ?", (image_id,))
+            return (
+                db.execute(
+                    "DELETE FROM images WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM image_tags WHERE image_id = ?1) "
+                    "AND NOT EXISTS (SELECT 1 FROM image_digests WHERE image_id = ?1)",
+                    (image_id,),
+                ).rowcount
+                > 0
+            )
 
     def _records(self, where: str, parameters: tuple[str, ...]) -> list[ImageRecord]:
         db = self._database.read()

@@ -10,7 +10,7 @@ from wherry.images.image import ContainersUsing, Image, ImageId, ImageNotFound, 
 from wherry.images.store import ImageRecord, ImageStore
 from wherry.oci import reference
 from wherry.oci.digest import Digest
-from wherry.oci.image_config import decode_image_config
+from wherry.oci.image_config import ImageConfig, decode_image_config
 from wherry.registry.client import RegistryClient
 from wherry.settings import Settings
 from wherry.snapshots.snapshotter import Snapshot, SnapshotInUse, Snapshotter
@@ -32,9 +32,9 @@ class Freed:
     chain_ids: tuple[str, ...]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Stores:
-    """The collaborators of the image verbs. ``containers_using`` is set by the layer above."""
+    """The collaborators of the image verbs. ``containers_using`` comes from the layer above."""
 
     settings: Settings
     images: ImageStore
@@ -44,7 +44,7 @@ class Stores:
     downloads: Downloads
     publish: Publish
     containers_using: ContainersUsing
-    _configs: dict[str, bytes] = field(default_factory=dict)
+    _configs: dict[str, tuple[bytes, ImageConfig]] = field(default_factory=dict)
     _configs_lock: threading.Lock = field(default_factory=threading.Lock)
 
     def image(self, image_id: str) -> Image:
@@ -56,10 +56,10 @@ class Stores:
 
     def from_record(self, record: ImageRecord) -> Image:
         """Put the record and its config together."""
-        blob = self._config_blob(record.id)
+        blob, config = self._config(record.id)
         return Image(
             id=record.id,
-            config=decode_image_config(blob),
+            config=config,
             config_blob=blob,
             manifest_digest=record.manifest_digest,
             manifest_media_type=record.manifest_media_type,
@@ -100,11 +100,12 @@ class Stores:
                     removed.append(item.key)
         return freed, tuple(removed)
 
-    def _config_blob(self, image_id: ImageId) -> bytes:
+    def _config(self, image_id: ImageId) -> tuple[bytes, ImageConfig]:
         with self._configs_lock:
             found = self._configs.get(image_id)
         if found is None:
-            found = self.content.read(Digest(image_id))
+            blob = self.content.read(Digest(image_id))
+            found = blob, decode_image_config(blob)
             with self._configs_lock:
                 if len(self._configs) >= _REMEMBERED_CONFIGS:
                     self._configs.clear()

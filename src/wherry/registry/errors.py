@@ -56,13 +56,17 @@ class ConnectionFailed(Unavailable):
     """No answer: name, network, TLS, time-out, or a connection cut short. Worth trying again."""
 
 
+class Unreachable(ConnectionFailed):
+    """No such host, nobody listens, or a certificate that is wrong: trying again at once changes nothing."""
+
+
 class ServerUnwell(Unavailable):
     """A 5xx answer. Worth trying again."""
 
 
 def retryable(error: WherryError) -> bool:
     """Whether the same request may succeed later."""
-    return isinstance(error, (ConnectionFailed, ServerUnwell, TooManyRequests))
+    return isinstance(error, (ConnectionFailed, ServerUnwell, TooManyRequests)) and not isinstance(error, Unreachable)
 
 
 def parse_errors(body: bytes) -> tuple[str, str]:
@@ -116,7 +120,9 @@ def from_response(
 
 def from_network(exc: Exception, *, url: str, host: str, address: str = "") -> ConnectionFailed:
     """Translate a socket's, TLS' or http.client's exception into what Docker (Go's net/http) prints."""
-    return ConnectionFailed(f'Get "{url}": {_go_text(exc, host, address)}')
+    final = isinstance(exc, (socket.gaierror, ConnectionRefusedError, ssl.SSLCertVerificationError))
+    kind = Unreachable if final else ConnectionFailed
+    return kind(f'Get "{url}": {_go_text(exc, host, address)}')
 
 
 def _go_text(exc: Exception, host: str, address: str) -> str:
