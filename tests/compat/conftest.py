@@ -1,11 +1,13 @@
 """Real clients and a real registry beside the engine under test."""
 
+import gc
 import os
 import signal
 import socket
 import subprocess
 import time
 import urllib.request
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -81,6 +83,10 @@ def sdk(engine: EngineUnderTest) -> Iterator[docker.DockerClient]:
     for container in client.containers.list(all=True):
         container.remove(force=True, v=True)
     client.close()
+    with warnings.catch_warnings():
+        # docker-py leaves the sockets of exec and attach to the collector: here, and not in a later test.
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.fixture(scope="module")

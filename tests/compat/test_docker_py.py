@@ -15,7 +15,11 @@ from docker.types import Mount, Ulimit
 
 from tests.engine_under_test import EngineUnderTest
 
-pytestmark = [pytest.mark.privileged, pytest.mark.peer]
+pytestmark = [
+    pytest.mark.privileged,
+    pytest.mark.peer,
+    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),  # docker-py's own
+]
 
 
 def test_run_returns_the_output(sdk: docker.DockerClient) -> None:
