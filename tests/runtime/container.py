@@ -5,6 +5,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Callable
@@ -19,6 +20,8 @@ from wherry.runtime.rootfs import OverlayRootfs
 from wherry.runtime.start import start_container
 
 Spec = dict[str, Any]
+
+WHERRY_RUNTIME = os.path.join(os.path.dirname(sys.executable), "wherry-runtime")
 
 CAPABILITIES = [
     "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FSETID", "CAP_FOWNER", "CAP_MKNOD", "CAP_NET_RAW", "CAP_SETGID",

@@ -1,7 +1,10 @@
 """What a process may do: capabilities, seccomp, limits, masked paths, devices, identity."""
 
+import json
 import os
 import resource
+import socket
+import subprocess
 from typing import Any
 
 import pytest
@@ -88,17 +91,29 @@ def test_with_no_new_privs_a_filter_needs_to_allow_only_the_program(runner: Runn
     assert runner.run(spec).status == 0
 
 
-def test_a_notify_profile_gives_the_listener_to_the_caller(runner: Runner) -> None:
+def test_a_notify_profile_gives_the_listener_to_the_agent(runner: Runner, tmp_path: object) -> None:
+    path = f"{tmp_path}/agent.sock"
     spec = base_spec("true")
-    spec["process"]["noNewPrivileges"] = True
     spec["linux"]["seccomp"] = {
         "defaultAction": "SCMP_ACT_ALLOW",
+        "listenerPath": path,
+        "listenerMetadata": "meta",
         "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_NOTIFY"}],
     }
-    running = runner.create(spec)
-    listener = running.created.seccomp_listener_fd
-    assert listener is not None
-    assert os.readlink(f"/proc/self/fd/{listener}") == "anon_inode:seccomp notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(path)
+        listener.listen(2)
+        for no_new_privileges in (True, False):
+            spec["process"]["noNewPrivileges"] = no_new_privileges
+            running = runner.create(spec)
+            connection, _ = listener.accept()
+            with connection:
+                message, fds, _, _ = socket.recv_fds(connection, 65536, 1)
+            assert os.readlink(f"/proc/self/fd/{fds[0]}") == "anon_inode:seccomp notify"
+            os.close(fds[0])
+            told = json.loads(message)
+            assert (told["pid"], told["metadata"], told["fds"]) == (running.created.pid, "meta", ["seccompFd"])
+            assert told["state"]["bundle"] == runner.bundle
 
 
 def test_s51_the_session_keyring_is_a_new_one(runner: Runner) -> None:
@@ -126,8 +141,8 @@ def test_s63_masked_paths_are_empty_and_stay(runner: Runner) -> None:
 
 
 def test_s64_read_only_paths_refuse_writes(runner: Runner) -> None:
-    result = runner.sh("for f in /proc/sys/kernel/panic /proc/sysrq-trigger /proc/irq/x /sys/x; do echo 0 > $f; done")
-    assert result.output.count("Read-only file system") == 4
+    result = runner.sh("for f in /proc/sys/kernel/panic /proc/sys/vm/swappiness /sys/x; do echo 0 > $f; done")
+    assert result.output.count("Read-only file system") == 3
 
 
 def test_s39_a_fake_null_device_masks_nothing(runner: Runner, tmp_path: object) -> None:
@@ -224,18 +239,22 @@ def test_unknown_and_doubled_rlimits_are_refused(runner: Runner) -> None:
 
 
 def test_oom_score_umask_scheduling_and_affinity_are_set(runner: Runner) -> None:
-    spec = shell("cat /proc/self/oom_score_adj; umask; chrt -p $$ | head -1; ionice -p $$; taskset -p $$")
+    spec = shell("umask; exec sleep 60")
     spec["process"]["oomScoreAdj"] = 321
     spec["process"]["user"]["umask"] = 0o27
     spec["process"]["scheduler"] = {"policy": "SCHED_BATCH", "nice": 5}
     spec["process"]["ioPriority"] = {"class": "IOPRIO_CLASS_IDLE", "priority": 4}
     spec["process"]["execCPUAffinity"] = {"final": "0"}
-    lines = runner.run(spec).lines
-    assert lines[0] == "321"
-    assert lines[1] == "0027"
-    assert "SCHED_BATCH" in lines[2]
-    assert lines[3].startswith("idle")
-    assert lines[4].endswith(" 1")
+    running = runner.start(spec)
+    pid = running.created.pid
+    assert os.read(running.output_fd, 100) == b"0027\n"
+    with open(f"/proc/{pid}/oom_score_adj", encoding="ascii") as file:
+        assert file.read() == "321\n"
+    assert os.sched_getscheduler(pid) == os.SCHED_BATCH
+    assert os.getpriority(os.PRIO_PROCESS, pid) == 5
+    assert os.sched_getaffinity(pid) == {0}
+    said = subprocess.run(["ionice", "-p", str(pid)], check=True, capture_output=True, text=True).stdout
+    assert said.startswith("idle")
 
 
 def test_personality_changes_what_uname_says(runner: Runner) -> None:
@@ -253,8 +272,8 @@ def test_home_comes_from_the_containers_passwd(runner: Runner) -> None:
 
 def test_s60_the_environment_is_only_the_specs(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENGINE_CANARY", "secret")
-    result = runner.sh("tr '\\0' '\\n' < /proc/1/environ")
-    assert sorted(result.lines) == ["HOME=/root", "PATH=/bin"]
+    result = runner.run(base_spec("cat", "/proc/1/environ"))
+    assert sorted(result.output.rstrip("\0").split("\0")) == ["HOME=/root", "PATH=/bin"]
 
 
 def test_an_apparmor_profile_without_apparmor_is_refused(runner: Runner) -> None:

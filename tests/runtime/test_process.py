@@ -8,12 +8,13 @@ import signal
 import socket
 import stat
 import subprocess
+import sys
 import time
 from typing import Any
 
 import pytest
 
-from tests.runtime.container import Runner, Spec, base_spec, read_all, shell
+from tests.runtime.container import WHERRY_RUNTIME, Runner, Spec, base_spec, read_all, shell
 from wherry.linux import mountinfo, terminal
 from wherry.runtime.exec import exec_process
 from wherry.runtime.failure import RuntimeFailure, StartFailed
@@ -140,7 +141,7 @@ def test_s54_an_exec_is_in_the_containers_cgroups_on_the_host(runner: Runner) ->
     running = runner.start(base_spec("sleep", "60"))
     with open(f"/proc/{running.created.pid}/cgroup", encoding="ascii") as file:
         wanted = file.read()
-    running.execute("sh", "-c", "sleep 50 & sleep 0.1")
+    running.execute("sh", "-c", "sleep 50 > /dev/null 2>&1 & sleep 0.1")
     others = [pid for pid in running.cgroups.pids() if pid != running.created.pid]
     assert others
     with open(f"/proc/{others[0]}/cgroup", encoding="ascii") as file:
@@ -344,24 +345,21 @@ def test_an_overlay_lives_in_the_containers_namespace_only(runner: Runner, tmp_p
     running = runner.start(shell("cat /layer; echo x > /written; sleep 60"), overlay=overlay)
     assert f"{tmp_path}" not in "".join(item.mount_point for item in mountinfo.read())
     options = running.execute("grep", " / overlay", "/proc/mounts").output
-    assert {"redirect_dir=nofollow", "metacopy=off", "volatile"} & set(options.split()[3].split(",")) >= {"volatile"}
+    assert "redirect_dir=nofollow" in options
+    assert "volatile" in options
+    assert "metacopy=on" not in options
     assert os.read(running.output_fd, 100) == b"from the top layer\n"
     assert os.path.exists(f"{tmp_path}/upper/written")
     assert not os.path.exists(f"{runner.rootfs}/written")
 
 
 def test_s33_the_init_cannot_be_opened_for_writing(runner: Runner, tmp_path: object) -> None:
-    """``#!/proc/self/exe`` makes the runtime execute itself inside; from there its program must not be writable."""
-    config = shell("true")
-    config["process"]["args"] = ["/bin/evil"]
-    with open(f"{runner.rootfs}/bin/evil", "w", encoding="ascii") as file:
-        file.write("#!/proc/self/exe\n")
-    os.chmod(f"{runner.rootfs}/bin/evil", 0o755)
-    config["process"]["args"] = ["sleep", "30"]
+    """CVE-2019-5736: what a container reaches by /proc/<pid>/exe of the process that entered it."""
+    config = base_spec("sleep", "30")
     with open(f"{runner.bundle}/config.json", "w", encoding="ascii") as file:
         json.dump(config, file)
     state_root = f"{tmp_path}/state"
-    runtime = [os.path.join(os.path.dirname(os.sys.executable), "wherry-runtime"), "--root", state_root]  # type: ignore[attr-defined]
+    runtime = [WHERRY_RUNTIME, "--root", state_root]
     subprocess.run([*runtime, "create", "-b", runner.bundle, "s33"], check=True, stdout=subprocess.DEVNULL,
                    stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)  # fmt: skip
     try:
@@ -369,7 +367,7 @@ def test_s33_the_init_cannot_be_opened_for_writing(runner: Runner, tmp_path: obj
             pid = json.load(file)["pid"]
         with pytest.raises(OSError):
             os.close(os.open(f"/proc/{pid}/exe", os.O_WRONLY))
-        assert not os.path.realpath(f"/proc/{pid}/exe").startswith(os.path.realpath(os.sys.base_prefix) + "/bin")  # type: ignore[attr-defined]
+        assert os.readlink(f"/proc/{pid}/exe") != os.path.realpath(sys.executable)
     finally:
         subprocess.run([*runtime, "delete", "--force", "s33"], check=True)
 
@@ -377,7 +375,7 @@ def test_s33_the_init_cannot_be_opened_for_writing(runner: Runner, tmp_path: obj
 def test_signals_are_default_and_unblocked(runner: Runner) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     try:
-        result = runner.sh("grep -E 'SigBlk|SigIgn' /proc/self/status")
+        result = runner.run(base_spec("grep", "-E", "SigBlk|SigIgn", "/proc/self/status"))
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
     assert {line.split()[1] for line in result.lines} == {"0" * 16}

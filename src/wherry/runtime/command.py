@@ -49,6 +49,7 @@ class Command:
     summary: str
     add_arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[GlobalOptions, Arguments, Callable[[str], None]], int]
+    failure_status: int = 1
 
 
 def add_container_id(parser: argparse.ArgumentParser) -> None:

@@ -57,15 +57,22 @@ def run() -> NoReturn:
         print(f"No help topic for '{name}'", file=sys.stderr)
         sys.exit(3)
     try:
-        status = _run_command(name, command, options, arguments, lambda text: log.write("warning", text))
+        status = _run_command(name, command, options, arguments, _warner(log, name, options))
     except WherryError as exc:
         log.write("error", f"{exc.message} ({exc.hint})" if exc.hint and not options.log else exc.message)
-        status = 1
+        status = command.failure_status
     except OSError as exc:
         log.write("error", f"{exc.filename}: {exc.strerror}" if exc.filename else str(exc))
-        status = 1
+        status = command.failure_status
     sys.stdout.flush()
     sys.exit(status)
+
+
+def _warner(log: _ErrorLog, name: str, options: GlobalOptions) -> Callable[[str], None]:
+    """Standard error of an exec belongs to the process: there warnings show only when they were asked for."""
+    if name == "exec" and not options.log and not options.debug:
+        return lambda _text: None
+    return lambda text: log.write("warning", text)
 
 
 def _run_command(

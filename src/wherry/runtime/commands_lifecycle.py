@@ -10,7 +10,7 @@ from wherry.runtime import state
 from wherry.runtime.bundle import CreateOptions, create_from_bundle, start_created
 from wherry.runtime.command import Arguments, Command, GlobalOptions, add_container_id
 from wherry.runtime.delete import delete_container
-from wherry.runtime.foreground import wait_foreground
+from wherry.runtime.foreground import hold_signals, wait_foreground
 from wherry.runtime.kill import kill_container, parse_signal
 
 Warn = Callable[[str], None]
@@ -54,6 +54,8 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: GlobalOptions, arguments: Arguments, warn: Warn) -> int:
     detach = arguments.flag("detach")
+    if not detach:
+        hold_signals()
     if not detach and not arguments.flag("no_subreaper"):
         set_child_subreaper(on=True)
     kept, created = create_from_bundle(options.root, arguments.text("container_id"), _create_options(arguments))

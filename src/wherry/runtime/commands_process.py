@@ -15,11 +15,11 @@ from wherry.runtime.cgroups import Cgroups
 from wherry.runtime.command import Arguments, Command, GlobalOptions, add_container_id
 from wherry.runtime.exec import exec_process
 from wherry.runtime.failure import RuntimeFailure, SpecInvalid
-from wherry.runtime.foreground import wait_foreground
+from wherry.runtime.foreground import hold_signals, wait_foreground
 from wherry.runtime.state import ContainerState, Status, process_start_time
 
 _PS = "/bin/ps"
-_PROCESS_FAILED = 255  # runc's status when the process could not be run
+_EXEC_FAILED = 255  # runc's status: "could not run" is told from "ran and ended with 1"
 
 
 def _exec_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,6 +52,8 @@ def _exec(options: GlobalOptions, arguments: Arguments, warn: Callable[[str], No
     process = _process(arguments, spec)
     if arguments.flag("detach") and process.get("terminal") and not arguments.optional("console_socket"):
         raise InvalidParameter("cannot allocate tty if runc will detach without setting console socket")
+    if not arguments.flag("detach"):
+        hold_signals()
     pidfd = pidfd_open(kept.pid)
     held = _cgroups(kept, arguments.words("cgroup"))
     try:
@@ -70,8 +72,7 @@ def _exec(options: GlobalOptions, arguments: Arguments, warn: Callable[[str], No
             ignore_paused=arguments.flag("ignore_paused"),
         )
     except RuntimeFailure as exc:
-        # Callers tell "could not run" from "ran and ended with 1" by the status.
-        raise ExecFailed(f"exec failed: unable to start container process: {exc.message}") from exc
+        raise RuntimeFailure(f"exec failed: unable to start container process: {exc.message}") from exc
     finally:
         os.close(pidfd)
         if held is not None:
@@ -83,12 +84,6 @@ def _exec(options: GlobalOptions, arguments: Arguments, warn: Callable[[str], No
     if arguments.flag("detach"):
         return 0
     return wait_foreground(executed.pid, executed.pidfd, executed.console_fd)
-
-
-class ExecFailed(RuntimeFailure):
-    """The process could not be run."""
-
-    status = _PROCESS_FAILED
 
 
 def _cgroups(kept: ContainerState, below: list[str]) -> Cgroups | None:
@@ -183,6 +178,6 @@ def _ps(options: GlobalOptions, arguments: Arguments, _warn: Callable[[str], Non
 
 
 COMMANDS = {
-    "exec": Command("execute new process inside the container", _exec_arguments, _exec),
+    "exec": Command("execute new process inside the container", _exec_arguments, _exec, _EXEC_FAILED),
     "ps": Command("displays the processes running inside a container", _ps_arguments, _ps),
 }

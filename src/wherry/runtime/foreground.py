@@ -16,6 +16,11 @@ _NOT_FORWARDED = {signal.SIGCHLD, signal.SIGURG, signal.SIGKILL, signal.SIGSTOP,
                   signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGCONT}  # fmt: skip
 
 
+def hold_signals() -> None:
+    """Let signals wait from before the process is made until :func:`wait_foreground` can hand them on."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - _NOT_FORWARDED)
+
+
 def wait_foreground(pid: int, pidfd: int, console_fd: int | None) -> int:
     """Serve the process until it ends; its exit status, 128+N for a signal. The caller's signals are handed on."""
     with _signals(pidfd, console_fd), _raw_terminal(console_fd):
@@ -43,6 +48,7 @@ def _signals(pidfd: int, console_fd: int | None) -> Iterator[None]:
     for number in signal.Signals:
         if number not in _NOT_FORWARDED and number < signal.SIGRTMIN:
             former[number] = signal.signal(number, forward)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     former[signal.SIGWINCH] = signal.signal(signal.SIGWINCH, resize)
     resize(0, None)
     try:

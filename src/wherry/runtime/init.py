@@ -284,7 +284,7 @@ def _wait_and_execute(setup: Setup, path: bytes) -> NoReturn:
 
 def _die_with_parent(endpoint: socket.socket) -> None:
     """As late as this: the process that created us may have ended (our parent is then the one that started us), and
-    a change of credentials would have cleared it. A starter that died meanwhile shows as the end of its connection."""
+    a change of credentials would have cleared it. A starter that died meanwhile shows as the connection's end."""
     process.set_parent_death_signal(signal.SIGKILL)
     try:
         if not endpoint.recv(1, socket.MSG_DONTWAIT | socket.MSG_PEEK):

@@ -90,7 +90,7 @@ def prepare_process(
         oom_score_adj=spec_process.get("oomScoreAdj"),
         seccomp=compile_profile(profile) if profile else None,
         labels=prepare_labels(spec_process),
-        scheduling=prepare_scheduling(spec_process),
+        scheduling=prepare_scheduling(spec_process, spec),
         warnings=warnings,
     )
 

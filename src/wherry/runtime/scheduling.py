@@ -28,16 +28,18 @@ class Scheduling:
     io_priority: tuple[int, int] | None
     initial_cpus: frozenset[int] | None
     final_cpus: frozenset[int] | None
+    personality: int | None
 
 
-def prepare_scheduling(spec_process: dict[str, Any]) -> Scheduling:
-    """Read the scheduling part of an OCI process. Raises SpecInvalid."""
+def prepare_scheduling(spec_process: dict[str, Any], spec: dict[str, Any]) -> Scheduling:
+    """Read the scheduling part of an OCI process and its container. Raises SpecInvalid."""
     affinity = spec_process.get("execCPUAffinity") or {}
     return Scheduling(
         _scheduler(spec_process.get("scheduler")),
         _io_priority(spec_process.get("ioPriority")),
         parse_cpus(affinity["initial"]) if affinity.get("initial") else None,
         parse_cpus(affinity["final"]) if affinity.get("final") else None,
+        _personality(spec),
     )
 
 
@@ -95,11 +97,13 @@ def apply_scheduling(scheduling: Scheduling) -> None:
             process.ioprio_set(*scheduling.io_priority)
         if scheduling.final_cpus is not None:
             os.sched_setaffinity(0, scheduling.final_cpus)
+        if scheduling.personality is not None:
+            process.set_personality(scheduling.personality)
     except OSError as exc:
         raise RuntimeFailure(f"set scheduling attributes: {exc.strerror}") from exc
 
 
-def personality(spec: dict[str, Any]) -> int | None:
+def _personality(spec: dict[str, Any]) -> int | None:
     """``linux.personality`` as the argument of personality(2)."""
     entry = (spec.get("linux") or {}).get("personality")
     if not entry:
