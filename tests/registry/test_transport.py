@@ -17,9 +17,11 @@ from wherry.oci.digest import Digest
 from wherry.registry.blobs import fetch_blob
 from wherry.registry.client import RegistryClient
 from wherry.registry.credentials import AuthConfig
+from wherry.registry.dial import check_address
 from wherry.registry.endpoints import Endpoint, endpoints_for, is_insecure
+from wherry.registry.origin import Origin
 from wherry.registry.retry import Retry
-from wherry.registry.transport import Origin, Timeouts, Transport, _check_address
+from wherry.registry.transport import Timeouts, Transport
 from wherry.settings import Settings
 
 DATA = b"0123456789" * 1000
@@ -87,14 +89,14 @@ def test_s09_other_schemes_are_refused(target: str) -> None:
 def test_s09_link_local_addresses_are_refused(address: str) -> None:
     endpoint = Endpoint("registry.example", ("https",), verify=True)
     with pytest.raises(Forbidden, match="link-local"):
-        _check_address(address, endpoint, Origin("https", address, 443))
+        check_address(address, endpoint, Origin("https", address, 443))
 
 
 def test_s09_loopback_is_only_for_registries_on_loopback() -> None:
     origin = Origin("https", "127.0.0.1", 443)
     with pytest.raises(Forbidden, match="loopback"):
-        _check_address("127.0.0.1", Endpoint("registry.example", ("https",), verify=True), origin)
-    _check_address("127.0.0.1", Endpoint("localhost:5000", ("https", "http"), verify=False), origin)
+        check_address("127.0.0.1", Endpoint("registry.example", ("https",), verify=True), origin)
+    check_address("127.0.0.1", Endpoint("localhost:5000", ("https", "http"), verify=False), origin)
 
 
 def test_s09_the_check_is_made_on_the_connected_socket(other: FakeRegistry) -> None:

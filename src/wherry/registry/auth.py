@@ -24,7 +24,8 @@ from wherry.registry.errors import (
     ServerUnwell,
     parse_errors,
 )
-from wherry.registry.transport import Origin, Response, Transport, parse_url
+from wherry.registry.origin import Origin, parse_url
+from wherry.registry.transport import Response, Transport
 
 _MAX_TOKEN_BYTES: Final = 1 << 20
 _DEFAULT_LIFETIME_SECONDS: Final = 60

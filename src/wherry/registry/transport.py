@@ -9,27 +9,22 @@ is checked on the connected socket, so a name that resolves differently the seco
 """
 
 import http.client
-import ipaddress
-import os
 import socket
 import ssl
 import threading
-import urllib.parse
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from wherry import __version__
+from wherry.registry.dial import USER_AGENT, check_address, dial, proxy_for, ssl_context, tunnel
 from wherry.registry.endpoints import Endpoint, split_host
 from wherry.registry.errors import MAX_ERROR_BYTES, ConnectionFailed, RegistryForbidden, from_network
+from wherry.registry.origin import PORTS, Origin, join_url, parse_url
 
 MAX_REDIRECTS: Final = 10
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-_PORTS: Final = {"https": 443, "http": 80}
 _IDLE_PER_ORIGIN: Final = 8
 _PROBE_SECONDS: Final = 3.0
-_USER_AGENT: Final = f"wherry/{__version__}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,24 +33,6 @@ class Timeouts:
 
     connect: float = 15.0
     stall: float = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Scheme, host and port: who may see what is meant for whom."""
-
-    scheme: str
-    host: str
-    port: int
-
-    @property
-    def authority(self) -> str:
-        """``host[:port]`` for the Host header and messages."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
-
-    def __str__(self) -> str:
-        return f"{self.scheme}://{self.authority}"
 
 
 class Response:
@@ -196,7 +173,7 @@ class Transport:
                 connection.close()
 
     def _origin(self, scheme: str) -> Origin:
-        return Origin(scheme, *split_host(self.endpoint.host, _PORTS[scheme]))
+        return Origin(scheme, *split_host(self.endpoint.host, PORTS[scheme]))
 
     def _is_own(self, origin: Origin) -> bool:
         return split_host(self.endpoint.host, origin.port) == (origin.host, origin.port)
@@ -215,7 +192,7 @@ class Transport:
                 return response
             with response:
                 response.read_all(MAX_ERROR_BYTES)
-            target, path = parse_url(_join_url(f"{origin}{path}", location))
+            target, path = parse_url(join_url(f"{origin}{path}", location))
             if origin.scheme == "https" and target.scheme != "https":
                 raise RegistryForbidden(f"refuse redirect from {origin} to {target}: https to http")
             origin = target
@@ -226,8 +203,8 @@ class Transport:
     ) -> Response:
         url = f"{origin}{path}"
         shown = f"{origin}{path.partition('?')[0]}"
-        sent = {"Host": origin.authority, "User-Agent": _USER_AGENT, "Accept-Encoding": "identity", **headers}
-        proxy = _proxy_for(origin)
+        sent = {"Host": origin.authority, "User-Agent": USER_AGENT, "Accept-Encoding": "identity", **headers}
+        proxy = proxy_for(origin)
         for reused in (True, False):
             connection = self._take(origin) if reused else None
             if reused and connection is None:
@@ -261,15 +238,15 @@ class Transport:
         address = ""
         sock: socket.socket | None = None
         try:
-            sock, address = _dial(first, self._timeouts.connect)
+            sock, address = dial(first, self._timeouts.connect)
             if foreign:
-                _check_address(sock.getpeername()[0] if proxy is None else origin.host, self.endpoint, origin)
+                check_address(sock.getpeername()[0] if proxy is None else origin.host, self.endpoint, origin)
             connection = http.client.HTTPConnection(first.host, first.port)
             connection.sock = sock
             if proxy is not None and proxy.scheme == "https":
                 connection.sock = sock = self._context(verify=True).wrap_socket(sock, server_hostname=proxy.host)
             if proxy is not None and origin.scheme == "https":
-                _tunnel(connection, origin)
+                tunnel(connection, origin)
             if origin.scheme == "https":
                 context = self._context(verify=self.endpoint.verify or foreign)
                 if self._scheme is None:  # a plain HTTP server may wait for ever for the end of our TLS greeting
@@ -291,111 +268,5 @@ class Transport:
         with self._lock:
             context = self._contexts.get(verify)
             if context is None:
-                context = self._contexts[verify] = _ssl_context(self.endpoint.certificates, verify=verify)
+                context = self._contexts[verify] = ssl_context(self.endpoint.certificates, verify=verify)
             return context
-
-
-def parse_url(url: str) -> tuple[Origin, str]:
-    """Origin and path (with query) of an http(s) URL from a registry; raises RegistryForbidden for others."""
-    try:
-        parts = urllib.parse.urlsplit(url)
-        port = parts.port
-    except ValueError as exc:
-        raise RegistryForbidden(f"refuse URL {url[:200]!r}: {exc}") from exc
-    if parts.scheme not in _PORTS or not parts.hostname or parts.username is not None:
-        raise RegistryForbidden(f"refuse URL {url[:200]!r}: not http or https with a host")
-    if any(ord(c) <= 0x20 or ord(c) == 0x7F for c in url):
-        raise RegistryForbidden(f"refuse URL {url[:200]!r}: control characters")
-    path = urllib.parse.quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._") + (
-        f"?{parts.query}" if parts.query else ""
-    )
-    return Origin(parts.scheme, parts.hostname.lower(), port or _PORTS[parts.scheme]), path
-
-
-def _join_url(base: str, location: str) -> str:
-    try:
-        return urllib.parse.urljoin(base, location)
-    except ValueError as exc:
-        raise RegistryForbidden(f"refuse redirect to {location[:200]!r}: {exc}") from exc
-
-
-def _dial(origin: Origin, timeout_seconds: float) -> tuple[socket.socket, str]:
-    """Connect to the first address that answers; the socket and ``address:port`` for messages."""
-    found = socket.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
-    for attempt, (family, kind, protocol, _, target) in enumerate(found, 1):
-        sock = socket.socket(family, kind, protocol)
-        try:
-            sock.settimeout(timeout_seconds)
-            sock.connect(target)
-        except OSError as exc:
-            sock.close()
-            if attempt == len(found):
-                raise from_network(
-                    exc, url=f"{origin}/v2/", host=origin.host, address=_join(str(target[0]), origin.port)
-                ) from exc
-            continue
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return sock, _join(str(target[0]), origin.port)
-    raise socket.gaierror(f"no address for {origin.host}")
-
-
-def _join(address: str, port: int) -> str:
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-
-
-def _check_address(address: str, endpoint: Endpoint, origin: Origin) -> None:
-    try:
-        found = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return  # a name, behind a proxy that resolves it
-    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped:
-        found = found.ipv4_mapped
-    if found.is_link_local or found.is_multicast or found.is_unspecified:
-        raise RegistryForbidden(f"refuse request to {origin} on the word of {endpoint.host}: link-local address")
-    if found.is_loopback and not _is_loopback_name(endpoint.hostname):
-        raise RegistryForbidden(f"refuse request to {origin} on the word of {endpoint.host}: loopback address")
-
-
-def _is_loopback_name(name: str) -> bool:
-    if name == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
-
-
-def _proxy_for(origin: Origin) -> Origin | None:
-    if _is_loopback_name(origin.host) or urllib.request.proxy_bypass(origin.host):
-        return None
-    url = urllib.request.getproxies().get(origin.scheme)
-    if not url:
-        return None
-    proxy, _ = parse_url(url if "://" in url else f"http://{url}")
-    return proxy
-
-
-def _tunnel(connection: http.client.HTTPConnection, origin: Origin) -> None:
-    target = _join(origin.host, origin.port)
-    connection.sock.sendall(
-        f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\nUser-Agent: {_USER_AGENT}\r\n\r\n".encode()
-    )
-    answer = http.client.HTTPResponse(connection.sock, method="CONNECT")
-    answer.begin()
-    if answer.status != 200:
-        raise http.client.HTTPException(f"proxy answered CONNECT with {answer.status}")
-
-
-def _ssl_context(certificates: str, *, verify: bool) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    names = sorted(os.listdir(certificates)) if certificates else []
-    for name in names:
-        path = os.path.join(certificates, name)
-        if name.endswith(".crt"):
-            context.load_verify_locations(cafile=path)
-        elif name.endswith(".cert"):
-            context.load_cert_chain(path, path.removesuffix(".cert") + ".key")
-    if not verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
