@@ -15,6 +15,7 @@ from typing import Protocol
 
 from wherry.engine.engine import Engine, lock_data_root
 from wherry.engine.recovery import recover
+from wherry.engine.sweep import remove_cgroup_root
 from wherry.errors import WherryError
 from wherry.log import configure, get_logger
 from wherry.monitor.client import Dispatcher, Zygote
@@ -83,6 +84,7 @@ def _serve(engine: Engine, server: Server, zygote: Zygote) -> None:
     server.drain(_DRAIN_SECONDS)
     zygote.close()
     engine.close()
+    remove_cgroup_root(engine)
 
 
 def _end(engine: Engine, server: Server) -> bool:

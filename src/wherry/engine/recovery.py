@@ -38,11 +38,10 @@ def recover(engine: Engine) -> None:
             if point.type == "volume":
                 engine.volumes.use(point.name, container.id)
     lost = [container for container in containers if not _adopt(engine, container)]
-    engine.networks.start(
-        {c.id: c.record.network_settings.get("plan") or {"mode": "none"} for c in containers if c.running}
-    )
+    live = [container for container in containers if container.connection is not None]
+    engine.networks.start({c.id: c.record.network_settings.get("plan") or {"mode": "none"} for c in live})
     ended = [container for container in lost if _settle(engine, container)]
-    sweep(engine, {container.id for container in containers if container.connection is not None})
+    sweep(engine, {container.id for container in live})
     for container in ended:
         _finish(engine, container)
     engine.workers.run(engine.images.recover)

@@ -1,5 +1,6 @@
 """Remove what no container owns: directories, snapshots, cgroups that a crash left behind (oracle M)."""
 
+import errno
 import os
 import shutil
 
@@ -77,6 +78,19 @@ def _sweep_cgroups(engine: Engine, live: set[str]) -> None:
         if container_id not in live:
             _logger.warning("remove orphaned cgroup %s", path)
             remove_cgroup(path, container_id)
+
+
+def remove_cgroup_root(engine: Engine) -> None:
+    """At the engine's end: take its own cgroups away when no container is in them."""
+    for hierarchy in cgroups.system_layout().hierarchies:
+        path = f"{hierarchy.mount_point}/{engine.settings.cgroup_root.strip('/')}"
+        for directory, _, _ in os.walk(path, topdown=False):
+            try:
+                os.rmdir(directory)
+            except OSError as exc:
+                if exc.errno not in (errno.EBUSY, errno.ENOTEMPTY, errno.ENOENT):
+                    raise
+                # a container lives in or below it
 
 
 def _find(mount_point: str, path: str, found: dict[str, str], depth: int) -> None:
