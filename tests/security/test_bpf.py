@@ -217,6 +217,9 @@ def test_a_rule_per_call_answers_as_libseccomp_does(
     reference: dict[str, Any], arguments: list[tuple[int, ...]]
 ) -> None:
     reference["syscalls"] = list({e["names"][0]: e for e in reference["syscalls"]}.values())
+    # libseccomp 2.5.4 forgets to load the call's number for some small profiles of several architectures (two rules,
+    # read(arg0 != 0) and chown32, are enough): it is asked about one at a time. The test above has no such limit.
+    reference["architectures"] = ["SCMP_ARCH_X86_64"]
     program, oracle = bpf.compile_profile(reference).program, libseccomp.compile_profile(reference)
     for architecture in reference["architectures"]:
         arch = arch_of(architecture)
@@ -378,6 +381,8 @@ def test_a_profile_over_the_kernels_limit_is_refused_by_name() -> None:
         (profile(entry("read", "SCMP_ACT_ALLOW", (0, "SCMP_CMP_XX", 0, 0))), "operator 'SCMP_CMP_XX'"),
         (profile(entry("read", "SCMP_ACT_ALLOW", (0, "SCMP_CMP_EQ", 2**64, 0))), "not an unsigned 64-bit number"),
         (profile(entry("")), "empty string is not a valid syscall"),
+        (profile({"names": "read", "action": "SCMP_ACT_ALLOW"}), "empty string is not a valid syscall"),
+        ({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [None]}, "encountered nil syscall"),
         (profile(architectures=["SCMP_ARCH_PDP11"]), "architecture 'SCMP_ARCH_PDP11' is not known"),
         (profile(flags=["SECCOMP_FILTER_FLAG_X"]), "flag 'SECCOMP_FILTER_FLAG_X' is not known"),
     ],

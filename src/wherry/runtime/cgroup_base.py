@@ -16,6 +16,8 @@ Resources = Mapping[str, Any]
 
 _KILL_TIMEOUT_SECONDS = 10.0
 _FREEZE_TIMEOUT_SECONDS = 10.0
+# Before a kill freezing only helps; a process that waits for a disk must not hold the others' end up.
+_FREEZE_TO_KILL_TIMEOUT_SECONDS = 0.5
 _REMOVE_TIMEOUT_SECONDS = 2.0
 
 
@@ -121,15 +123,15 @@ class Cgroups(ABC):
         directory = self._process_directory()
         return directory.pids(everything=everything) if directory else []
 
-    def freeze(self) -> None:
+    def freeze(self, *, timeout_seconds: float = _FREEZE_TIMEOUT_SECONDS) -> None:
         """Stop every process, and return when they stand still. When that cannot be reached it is undone."""
-        deadline = time.monotonic() + _FREEZE_TIMEOUT_SECONDS
+        deadline = time.monotonic() + timeout_seconds
         delay = 0.0001
         self.set_frozen(frozen=True)
         while not self.is_frozen():
             if time.monotonic() > deadline:
                 self.set_frozen(frozen=False)
-                raise CgroupFailure(f"freeze cgroup {self.path}: not frozen after {_FREEZE_TIMEOUT_SECONDS:.0f} s")
+                raise CgroupFailure(f"freeze cgroup {self.path}: not frozen after {timeout_seconds:g} s")
             time.sleep(delay)
             delay = min(delay * 2, 0.01)
             # v1 may need to be told again: a fork during the freeze stays outside (runc and crun do the same).
@@ -159,7 +161,7 @@ class Cgroups(ABC):
     def _try_freeze(self) -> bool:
         """Freezing makes the list of processes hold still; killing works without it, only not in one round."""
         try:
-            self.freeze()
+            self.freeze(timeout_seconds=_FREEZE_TO_KILL_TIMEOUT_SECONDS)
         except (CgroupFailure, OSError):
             return False
         return True

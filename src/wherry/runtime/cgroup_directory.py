@@ -15,7 +15,7 @@ class CgroupFailure(System):
 
 
 class CgroupDirectory:
-    """A cgroup's directory, held open by descriptor: a later cgroup of the same name is not mistaken for it."""
+    """A cgroup's directory. Its files are reached through a descriptor that is held open."""
 
     __slots__ = ("fd", "location")
 
@@ -59,6 +59,16 @@ class CgroupDirectory:
             return b"".join(chunks).decode()
         finally:
             os.close(fd)
+
+    def counter(self, name: str, key: str) -> int:
+        """The value behind ``key`` in a file of ``key value`` lines; 0 where there is none, or no cgroup any more."""
+        try:
+            text = self.read(name)
+        except OSError as exc:
+            if exc.errno in (errno.ENOENT, errno.ENODEV):
+                return 0
+            raise
+        return next((int(words[1]) for words in map(str.split, text.splitlines()) if words[:1] == [key]), 0)
 
     def exists(self, name: str) -> bool:
         """Whether this cgroup has the file (the controller's feature)."""

@@ -105,12 +105,7 @@ class CgroupsV1(Cgroups):
 
     def oom_kills(self) -> int:
         """See ``Cgroups``."""
-        if not self.has("memory"):
-            return 0
-        for line in self.directory("memory").read("memory.oom_control").splitlines():
-            if line.startswith("oom_kill "):
-                return int(line[9:])
-        return 0
+        return self.directory("memory").counter("memory.oom_control", "oom_kill") if self.has("memory") else 0
 
     def watch_oom(self) -> OomWatch | None:
         """See ``Cgroups`` (an eventfd registered in cgroup.event_control)."""
@@ -150,7 +145,10 @@ class CgroupsV1(Cgroups):
     def _process_directory(self) -> CgroupDirectory | None:
         for controller in (*_PROCESS_CONTROLLERS, *self._mount_points):
             if self.has(controller):
-                return self.directory(controller)
+                try:
+                    return self.directory(controller)
+                except CgroupFailure:
+                    return None  # removed since
         return None
 
     def _kill_at_once(self) -> bool:

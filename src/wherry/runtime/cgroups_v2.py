@@ -107,12 +107,7 @@ class CgroupsV2(Cgroups):
 
     def oom_kills(self) -> int:
         """See ``Cgroups``."""
-        if not self.has("memory"):
-            return 0
-        for line in self.directory("").read("memory.events").splitlines():
-            if line.startswith("oom_kill "):
-                return int(line[9:])
-        return 0
+        return self.directory("").counter("memory.events", "oom_kill") if self.has("memory") else 0
 
     def watch_oom(self) -> OomWatch | None:
         """See ``Cgroups`` (memory.events wakes a poll for POLLPRI; each read makes it quiet again)."""
@@ -133,7 +128,10 @@ class CgroupsV2(Cgroups):
             self._held = None
 
     def _process_directory(self) -> CgroupDirectory | None:
-        return self.directory("") if os.path.isdir(self._location) else None
+        try:
+            return self.directory("") if os.path.isdir(self._location) else None
+        except CgroupFailure:
+            return None  # removed since
 
     def _kill_at_once(self) -> bool:
         """cgroup.kill (Linux 5.14): everything below, forks in progress included."""

@@ -97,11 +97,9 @@ def _cpu(find: _Find, cpu: Mapping[str, Any]) -> None:
             raise CgroupFailure(f"the {bound} allowed cpu-shares is {set_to}")
     if cpu.get("idle") is not None:
         find("cpu").write("cpu.idle", cpu["idle"])
-    for period, runtime in (("realtimePeriod", "realtimeRuntime"),):
-        if cpu.get(period):
-            find("cpu").write("cpu.rt_period_us", cpu[period])
-        if cpu.get(runtime):
-            find("cpu").write("cpu.rt_runtime_us", cpu[runtime])
+    for key, name in (("realtimePeriod", "cpu.rt_period_us"), ("realtimeRuntime", "cpu.rt_runtime_us")):
+        if cpu.get(key):
+            find("cpu").write(name, cpu[key])
     _bandwidth(find, cpu)
 
 

@@ -99,8 +99,10 @@ def parse_rules(profile: Mapping[str, Any]) -> list[Rule]:
     """The profile's rules in order. Raises InvalidSeccomp."""
     result: list[Rule] = []
     for entry in profile.get("syscalls") or ():
-        names = entry.get("names") or ()
-        if not names or not all(isinstance(name, str) and name for name in names):
+        if not isinstance(entry, Mapping):
+            raise InvalidSeccomp("encountered nil syscall while initializing Seccomp")
+        names = entry.get("names")
+        if not isinstance(names, list) or not names or not all(isinstance(name, str) and name for name in names):
             raise InvalidSeccomp("empty string is not a valid syscall")
         action = action_value(entry.get("action"), entry.get("errnoRet"))
         if action == NOTIFY and "write" in names:
