@@ -73,6 +73,7 @@ def cli(engine: EngineUnderTest) -> Iterator[DockerCli]:
     runner = DockerCli(engine)
     yield runner
     runner.end()
+    assert "Traceback" not in engine.log(), engine.log()
 
 
 @pytest.fixture
@@ -87,6 +88,7 @@ def sdk(engine: EngineUnderTest) -> Iterator[docker.DockerClient]:
         # docker-py leaves the sockets of exec and attach to the collector: here, and not in a later test.
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()
+    assert "Traceback" not in engine.log(), engine.log()
 
 
 @pytest.fixture(scope="module")
