@@ -1,11 +1,11 @@
 """``attach``, and the attachment to an existing container that ``start -a`` shares."""
 
 from wherry.cli.app import App
+from wherry.cli.attachment import check_terminal, resize_container, send_signal
 from wherry.cli.command import Command, Invocation
 from wherry.cli.errors import CommandFailed
 from wherry.cli.exit_watch import ExitWatch
 from wherry.cli.options import Option
-from wherry.cli.run import check_terminal, resize_container, send_signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,10 +1,10 @@
 """``exec``."""
 
 from wherry.cli.app import App
+from wherry.cli.attachment import check_terminal
 from wherry.cli.command import Command, Invocation
 from wherry.cli.errors import CommandFailed
 from wherry.cli.options import Option
-from wherry.cli.run import check_terminal
 from wherry.errors import WherryError
 
 TYPE_CHECKING = False

@@ -1,8 +1,7 @@
 """``run``: create, attach, watch for the exit, start, stay until the end, leave with the container's exit code."""
 
-import os
-
 from wherry.cli.app import App
+from wherry.cli.attachment import check_terminal, resize_container, send_signal
 from wherry.cli.command import Command, Invocation
 from wherry.cli.container_options import RUN_OPTIONS
 from wherry.cli.create import build_config, create_container, with_help
@@ -36,12 +35,6 @@ def _run(call: Invocation) -> int:
     if not (config["AttachStdin"] or config["AttachStdout"] or config["AttachStderr"]):
         app.out(container_id)
     return _run_attached(call, container_id, config, name)
-
-
-def check_terminal(*, stdin: bool, tty: bool) -> None:
-    """A terminal inside needs one here, if we are to type into it."""
-    if stdin and tty and not os.isatty(0):
-        raise CommandFailed("the input device is not a TTY")
 
 
 def _start_detached(app: App, container_id: str, name: str) -> int:
@@ -109,27 +102,6 @@ def _run_attached(call: Invocation, container_id: str, config: "dict[str, Any]",
             if session.run():
                 return 0
         return watch.result(relay)
-
-
-def send_signal(app: App, container_id: str, number: int) -> None:
-    """Pass a signal on. A container that has just ended is no error."""
-    try:
-        app.containers.kill(container_id, signal=str(number))
-    except WherryError:
-        pass  # as Docker: the exit, which is being waited for, tells more
-
-
-def resize_container(app: App, container_id: str) -> None:
-    """Give the container our terminal's size."""
-    from wherry.cli.terminal import terminal_size
-
-    size = terminal_size()
-    if size is None:
-        return
-    try:
-        app.containers.resize(container_id, *size)
-    except WherryError:
-        pass  # the container has ended, or begins with the next size
 
 
 RUN = Command(
