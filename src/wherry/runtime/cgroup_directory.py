@@ -3,7 +3,7 @@
 import errno
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from wherry.errors import System
 
@@ -40,6 +40,19 @@ class CgroupDirectory:
             self.write_raw(name, value)
         except OSError as exc:
             raise self.failure(f"write {str(value)!r} to {name}", exc) from exc
+
+    def write_each(self, name: str, lines: Iterable[str]) -> None:
+        """Write several values, each by one write(2), to a file that is opened once. Raises CgroupFailure."""
+        line = ""
+        try:
+            fd = os.open(name, os.O_WRONLY | os.O_CLOEXEC, dir_fd=self.fd)
+            try:
+                for line in lines:
+                    os.write(fd, line.encode())
+            finally:
+                os.close(fd)
+        except OSError as exc:
+            raise self.failure(f"write {line!r} to {name}", exc) from exc
 
     def write_raw(self, name: str, value: str | int) -> None:
         """The same, but raises OSError, for callers that have another way to try."""

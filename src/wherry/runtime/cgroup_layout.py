@@ -74,13 +74,6 @@ def container_path(cgroups_path: str | None, container_id: str) -> str:
     return "/".join(["" if path.startswith("/") else "/wherry", *parts])
 
 
-def parent_path(parent: str, container_id: str) -> str:
-    """The cgroups path of a container under ``--cgroup-parent``; a parent that climbs is refused (S44)."""
-    if parent.endswith(".slice") and "/" not in parent:
-        return container_path(f"{parent}:wherry:{container_id}", container_id)
-    return container_path(f"/{parent}/{container_id}", container_id)
-
-
 def _systemd_path(triple: str) -> str:
     slice_name, prefix, name = triple.split(":")
     if "/" in triple or not name:

@@ -27,12 +27,9 @@ def apply(find: _Find, resources: Resources) -> None:
 def apply_devices(directory: CgroupDirectory, entries: Iterable[Mapping[str, Any]]) -> None:
     """Replace the cgroup's device rules by ``linux.resources.devices`` (with the default rules behind them)."""
     policy = device_policy.container_policy(entries)
-    if policy.allow_all:
-        directory.write("devices.allow", "a")
-    else:
-        directory.write("devices.deny", "a")
-    for rule in policy.exceptions:
-        directory.write("devices.allow" if rule.allow else "devices.deny", str(rule))
+    whole, exceptions = ("devices.allow", "devices.deny") if policy.allow_all else ("devices.deny", "devices.allow")
+    directory.write(whole, "a")
+    directory.write_each(exceptions, map(str, policy.exceptions))
 
 
 def _memory(find: _Find, memory: Mapping[str, Any]) -> None:
