@@ -180,18 +180,16 @@ class _Reader:
     def _next_file(self) -> bool:
         """After the end of a file: open the next newer one. False when this is the newest, or a rotation is on its
         way (the next look sees it whole)."""
-        size = os.fstat(self._fd).st_size
-        if size > os.lseek(self._fd, 0, os.SEEK_CUR):
-            return True  # written between our last read and a rotation
         names = self._names()
         ours = next((name for name in names if self._is_ours(name)), None)
-        if ours is not None:
-            place = names.index(ours)
-            return place > 0 and self._open(names[place - 1], behind=ours)
-        if os.fstat(self._fd).st_nlink == 0:
-            # Rotated out altogether while we read it: the oldest that is left follows it.
-            return self._open(names[-1])
-        return False
+        unlinked = os.fstat(self._fd).st_nlink == 0
+        if ours == self._path or (ours is None and not unlinked):
+            return False
+        if os.fstat(self._fd).st_size > os.lseek(self._fd, 0, os.SEEK_CUR):
+            return True  # written between our last read and the rotation; from now on it does not grow
+        if ours is None:
+            return self._open(names[-1])  # rotated out altogether while we read it: the oldest left follows it
+        return self._open(names[names.index(ours) - 1], behind=ours)
 
     def _is_ours(self, name: str) -> bool:
         try:

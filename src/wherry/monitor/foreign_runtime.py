@@ -29,6 +29,8 @@ from wherry.runtime.failure import RuntimeFailure
 from wherry.runtime.rootfs import mount_overlay_at
 from wherry.runtime.stats import read_stats
 
+# crun of Debian 12 refuses what claims to be newer; runtimes ignore the parts that they do not know.
+_SPEC_VERSION = "1.0.2"
 _TIMEOUT_SECONDS = 60.0
 _CONSOLE_TIMEOUT_SECONDS = 10.0
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -77,6 +79,7 @@ class ForeignRuntime:
 
     def _write_config(self, *, joins_network: bool) -> None:
         spec = self._spec.load()
+        spec["ociVersion"] = _SPEC_VERSION
         if self._rootfs is not None:
             spec["root"] = {"path": "rootfs", "readonly": bool((spec.get("root") or {}).get("readonly"))}
         linux = dict(spec.get("linux") or {})

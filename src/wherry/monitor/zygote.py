@@ -57,10 +57,10 @@ class Zygote:
             signal.signal(number, self._on_terminate)
         for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2):
             signal.signal(number, lambda _number, _frame: None)
-        self._loop.reap_children()
         self._loop.add(self._listener.fileno(), EPOLLIN, self._accept)
         connection = socket.socket(fileno=self._config.engine_fd) if self._config.engine_fd >= 0 else None
         self._engine.adopt(self._config.engine_pid, connection)
+        self._loop.reap_children()  # after the engine is known: it may have ended already
         system_layout()  # read once here and not by every monitor
         gc.collect()
         gc.freeze()
@@ -75,7 +75,7 @@ class Zygote:
     @property
     def exit_code(self) -> int:
         """Of this process: the engine's in the foreground."""
-        return self._engine.exit_code or 0
+        return (self._engine.exit_code or 0) if self._config.foreground else 0
 
     def _remove_sockets(self) -> None:
         for path in (self._config.zygote_socket, *([] if self._config.activated else [self._config.api_socket])):
