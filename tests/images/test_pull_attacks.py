@@ -252,6 +252,19 @@ def test_s18_the_cap_holds_for_the_sum_of_the_layers(small: Service, registry: F
     assert_refused(small, f"{registry.host}/app:v1", "larger than", InvalidParameter)
 
 
+@pytest.mark.parametrize("sizes", [[LIMIT + 1], [LIMIT, LIMIT, LIMIT]])
+def test_s18_announced_sizes_over_the_cap_are_refused_before_a_byte_is_fetched(
+    small: Service, registry: FakeRegistry, sizes: list[int]
+) -> None:
+    image = simple_image(layers=len(sizes))
+    manifest = image.manifest()
+    for layer, size in zip(manifest["layers"], sizes, strict=True):
+        layer["size"] = size
+    image.push(registry.repository("app"), "v1", manifest=manifest)
+    assert_refused(small, f"{registry.host}/app:v1", "larger than", InvalidParameter)
+    assert not any("/blobs/" in path for path in registry.paths())
+
+
 def test_s18_a_zstd_window_beyond_the_cap_is_refused(small: Service, registry: FakeRegistry) -> None:
     layer = layer_tar({"f": b"x" * 100})
     options: dict[int, int] = {zstd.CompressionParameter.window_log: 30}

@@ -30,8 +30,9 @@ from wherry.registry.blobs import fetch_blob
 from wherry.registry.client import Repository
 from wherry.registry.credentials import AuthConfig
 from wherry.registry.manifests import FetchedManifest, fetch_manifest, head_manifest
+from wherry.settings import Settings
 from wherry.snapshots.chain_id import ChainId, chain_ids
-from wherry.snapshots.snapshotter import SnapshotFailed
+from wherry.snapshots.snapshotter import LayerRejected, SnapshotFailed
 
 T = TypeVar("T")
 
@@ -147,6 +148,7 @@ class _Pull:
         chosen = self._choose(lease)
         manifest = chosen.manifest
         _check_media_types(manifest)
+        _check_sizes(manifest, self._stores.settings)
         config_blob = self._small_blob(manifest.config, lease)
         config = decode_image_config(config_blob)
         check_layer_count(config, len(manifest.layers))
@@ -354,6 +356,15 @@ def _check_media_types(manifest: Manifest) -> None:
             raise ForeignLayerRefused(f"refuse layer {layer.digest}: it is to be fetched from outside the registry")
         if layer.media_type not in media_types.LAYERS:
             raise InvalidManifest(f"unsupported layer media type {layer.media_type[:200]!r}")
+
+
+def _check_sizes(manifest: Manifest, settings: Settings) -> None:
+    """What is announced may already be too much: a compressed layer counts like an unpacked one (S18)."""
+    sizes = [layer.size for layer in manifest.layers]
+    if max(sizes, default=0) > settings.max_layer_size_bytes:
+        raise LayerRejected(f"a layer of {max(sizes)} bytes is larger than {settings.max_layer_size_bytes} bytes")
+    if sum(sizes) > settings.max_image_size_bytes:
+        raise LayerRejected(f"an image of {sum(sizes)} bytes is larger than {settings.max_image_size_bytes} bytes")
 
 
 def _short(digest: str) -> str:
