@@ -49,7 +49,7 @@ def layer_file(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("delay_ms", [0, 10, 30, 60, 100, 150, 250])
+@pytest.mark.parametrize("delay_ms", [0, 10, 30, 60, 120])
 def test_r01_kill_9_while_unpacking_leaves_nothing_after_recovery(
     delay_ms: int, data_root: Path, layer_file: Path
 ) -> None:
@@ -76,16 +76,18 @@ def test_r01_kill_9_while_unpacking_leaves_nothing_after_recovery(
         recovered.close()
 
 
-@pytest.mark.parametrize("syscall", ["fsync", "rename", "syncfs", "symlink"])
-@pytest.mark.parametrize("nth", [1, 2])
-def test_r01_kill_at_every_step_of_the_commit(
-    syscall: str, nth: int, data_root: Path, layer_file: Path
-) -> None:  # fmt: skip
-    subprocess.run(
-        ["strace", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null", f"--inject={syscall}:signal=SIGKILL:when={nth}", f"--trace={syscall}",
-         sys.executable, "-c", _UNPACK, str(data_root), _DIFF_ID, str(layer_file)],
+@pytest.mark.parametrize(
+    ("syscall", "nth"),
+    [("fsync", 1), ("rename", 1), ("fsync", 2), ("syncfs", 1), ("rename", 2), ("fsync", 3), ("symlink", 1)],
+)
+def test_r01_kill_before_every_step_of_the_commit(syscall: str, nth: int, data_root: Path, layer_file: Path) -> None:
+    # Not with --seccomp-bpf, which is faster: strace 6.1 then injects no signal.
+    done = subprocess.run(
+        ["strace", "-f", "-qq", "-o", "/dev/null", f"--inject={syscall}:signal=SIGKILL:when={nth}",
+         f"--trace={syscall}", sys.executable, "-c", _UNPACK, str(data_root), _DIFF_ID, str(layer_file)],
         check=False, capture_output=True, timeout=60,
     )  # fmt: skip
+    assert done.returncode == -signal.SIGKILL, "the process was to be killed"
     recovered = OverlaySnapshotter(str(data_root))
     try:
         with layer_file.open("rb") as tar:

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from wherry.snapshots.tar_fields import clean_path
 
 from tests.snapshots.raw_tar import GNU, USTAR, V7, archive, file, header, long_name, padded, pax, record
 from wherry.snapshots.snapshotter import LayerRejected
+from wherry.snapshots.tar_fields import clean_path
 from wherry.snapshots.tar_reader import HARDLINK, TarReader
 
 _LINE = re.compile(
