@@ -6,6 +6,8 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.api.conftest import Served, read_answer
 
 HOST = b"Host: engine\r\n"
@@ -77,7 +79,9 @@ def test_an_upgrade_that_fails_is_a_plain_answer_and_the_connection_goes_on(serv
         assert read_answer(client).endswith(b"OK")
 
 
-def test_s97_r29_a_thousand_resets_leave_no_descriptor_and_no_thread(served: Served) -> None:
+def test_s97_r29_a_thousand_resets_leave_no_descriptor_and_no_thread(
+    served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
     _reset_one(served)
     descriptors, threads = len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
     for _ in range(1000):
@@ -86,6 +90,7 @@ def test_s97_r29_a_thousand_resets_leave_no_descriptor_and_no_thread(served: Ser
     while threading.active_count() > threads or len(list(Path("/proc/self/fd").iterdir())) > descriptors:
         assert time.monotonic() < deadline, "threads or descriptors stay"
         time.sleep(0.02)
+    assert not caplog.records
 
 
 def _reset_one(served: Served) -> None:

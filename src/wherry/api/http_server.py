@@ -189,6 +189,11 @@ class ApiServer:
             response = handler(request)
         except ClientGone:
             raise
+        except ConnectionError as error:
+            if request.hijacked:
+                raise ClientGone(str(error)) from error
+            self._answer_error(request, error)
+            return
         except Exception as error:
             self._answer_error(request, error)
             return
