@@ -9,6 +9,7 @@ directory's metadata from the topmost layer: the image's /etc must keep its own.
 """
 
 import os
+import secrets
 import stat
 
 from wherry.linux.filesystem import sync_directory
@@ -25,6 +26,13 @@ class InitLayers:
     def __init__(self, path: str) -> None:
         os.makedirs(path, mode=0o700, exist_ok=True)
         self._path = path
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for name in os.listdir(fd):
+                if name.startswith("."):  # being made when the engine died
+                    remove_tree(fd, name.encode())
+        finally:
+            os.close(fd)
 
     def name_for(self, etc: os.stat_result | None) -> str:
         """The init layer that fits an image whose /etc has this status (None: it has no such directory)."""
@@ -42,9 +50,8 @@ class InitLayers:
     def _make(self, name: str) -> None:
         mode, uid, gid = name.split("-")
         parent = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        temporary = f".{name}.{os.getpid()}.{id(self)}"
+        temporary = f".{secrets.token_hex(8)}"
         try:
-            remove_tree(parent, temporary.encode())
             root = f"{self._path}/{temporary}"
             os.mkdir(root)
             os.chmod(root, 0o755)
