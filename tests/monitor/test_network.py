@@ -139,6 +139,11 @@ def connect(port: int) -> socket.socket:
     return socket.create_connection(("127.0.0.1", port), timeout=10)
 
 
+def send_all(client: socket.socket, data: bytes) -> None:
+    client.sendall(data)
+    client.shutdown(socket.SHUT_WR)
+
+
 def test_a_tcp_proxy_carries_both_ways_and_keeps_half_closes(machine: Machine, bridge: str) -> None:
     _, port = proxied(machine, bridge, "while :; do nc -l -p 80 -e cat; done", socket.SOCK_STREAM)
     sent = os.urandom(3 << 20)
@@ -146,7 +151,7 @@ def test_a_tcp_proxy_carries_both_ways_and_keeps_half_closes(machine: Machine, b
     def exchange() -> bytes | None:
         with connect(port) as client:
             try:
-                writer = threading.Thread(target=lambda: (client.sendall(sent), client.shutdown(socket.SHUT_WR)))
+                writer = threading.Thread(target=send_all, args=(client, sent))
                 writer.start()
                 received = read_to_end(client)
                 writer.join()

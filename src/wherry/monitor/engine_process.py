@@ -7,10 +7,10 @@ idle exit. It exits with 0 when it is idle or was told to, with anything else wh
 
 import json
 import os
+import re
 import select
 import signal
 import socket
-import time
 from collections.abc import Callable
 
 from wherry.monitor.bootstrap import ZygoteConfig
@@ -23,6 +23,9 @@ _TERMINATE_SECONDS = 10.0
 _FIRST_DELAY_SECONDS = 0.25
 _LONGEST_DELAY_SECONDS = 10.0
 _REQUEST_WAIT_SECONDS = 0.05
+_WORDS_BYTES = 4096
+_WORDS_LINES = 4
+_OURS = re.compile(r"\d{4}-\d\d-\d\dT[\d:]+Z wherry\[")
 
 
 def spawn_engine(config: ZygoteConfig) -> tuple[int, socket.socket]:
@@ -96,6 +99,7 @@ class EngineProcess:
             self._failed()
             return
         self._ready = False
+        report(f"engine {pid} started")
         self.adopt(pid, connection)
 
     def ready(self) -> None:
@@ -188,13 +192,19 @@ def _answer_unavailable(client: socket.socket, reason: str) -> None:
 
 
 def _last_words(path: str) -> str:
-    """The last line of the log that is not ours."""
+    """What the engine said last: its last lines, of a traceback only the last one."""
     try:
         with open(path, "rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - 4096))
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _WORDS_BYTES))
             lines = file.read().decode(errors="replace").splitlines()
     except OSError:
         return ""
-    year = f"{time.gmtime()[0]}-"
-    ours = (line for line in reversed(lines) if line.strip() and not (line.startswith(year) and "Z wherry[" in line))
-    return next(ours, "").strip()
+    words: list[str] = []
+    for line in reversed(lines):
+        if _OURS.match(line):
+            if words:
+                break  # what stands before our own line belongs to an earlier engine
+        elif line.strip():
+            words.insert(0, line.strip())
+    traceback = any(word.startswith("Traceback (most") for word in words)
+    return words[-1] if traceback else "\n".join(words[-_WORDS_LINES:])
