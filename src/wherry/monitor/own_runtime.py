@@ -187,4 +187,5 @@ def _received(message: Message, fds: list[int]) -> Created:
         mount_ns_fd=mount_ns_fd,
         start_socket=socket.socket(fileno=start_fd),
         seccomp_listener_fd=optional.pop(0) if message["listener"] else None,
+        warnings=message["warnings"],
     )
