@@ -48,7 +48,7 @@ class ExecResult:
 
 
 class Client:
-    """One engine. ``host`` as for ``wherry --host``; without it WHERRY_HOST, DOCKER_HOST, then this user's own engine,
+    """One engine. ``host`` as for ``wherry --host``, else WHERRY_HOST, DOCKER_HOST, this user's own engine,
     which is started if it does not run.
     """
 

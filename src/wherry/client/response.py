@@ -53,9 +53,15 @@ class Response:
 
     def read_some(self) -> bytes:
         """The next piece of the body; empty at its end. Raises ConnectionLost if it is cut short."""
-        connection = self.connection
-        if connection is None:
+        if self.connection is None:
             return b""
+        try:
+            return self._read_some(self.connection)
+        except ConnectionLost:
+            self.close()
+            raise
+
+    def _read_some(self, connection: "Connection") -> bytes:
         if self.chunked and self._left == 0:
             self._left = self._next_chunk(connection)
             if self._left == 0:
@@ -63,9 +69,9 @@ class Response:
                 return b""
         data = connection.read_some() if self._left is None else connection.read_some(min(self._left, 64 << 10))
         if not data:
-            self.close()
             if self._left is not None:
                 raise ConnectionLost("read the engine's answer: unexpected EOF")
+            self.close()
             return b""
         if self._left is not None:
             self._left -= len(data)

@@ -106,6 +106,7 @@ class Transport:
         elif method in ("POST", "PUT"):
             lines.append("Content-Length: 0")
         head = ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "surrogateescape")
+        complete = True
         if content is None or isinstance(content, bytes):
             connection, message = self._send(
                 head + (content or b""), fresh=upgrade, repeatable=method in ("GET", "HEAD")
@@ -113,8 +114,8 @@ class Transport:
         else:
             # A stream cannot be sent twice, so it never goes over a kept connection that may be dead.
             connection, message = self._send(head, fresh=True)
-            _send_chunked(connection, content)
-        return PendingAnswer(self, connection, method, message)
+            complete = _send_chunked(connection, content)
+        return PendingAnswer(self, connection, method, message, complete=complete)
 
     def _send(self, message: bytes, *, fresh: bool, repeatable: bool = False) -> "tuple[Connection, bytes | None]":
         """The connection that the message went out on, and the message if it may have to be sent again."""
@@ -155,13 +156,16 @@ class Transport:
 class PendingAnswer:
     """A request that is sent. ``answer`` reads the head; without it ``abandon`` drops the connection."""
 
-    __slots__ = ("_connection", "_message", "_method", "_transport")
+    __slots__ = ("_complete", "_connection", "_message", "_method", "_transport")
 
-    def __init__(self, transport: Transport, connection: Connection, method: str, message: bytes | None) -> None:
+    def __init__(
+        self, transport: Transport, connection: Connection, method: str, message: bytes | None, *, complete: bool
+    ) -> None:
         self._transport = transport
         self._connection = connection
         self._method = method
         self._message = message
+        self._complete = complete
 
     def answer(self, *, accept_not_modified: bool = False) -> Response:
         """Read the head. Raises the error's kind for a status of 300 and above."""
@@ -180,7 +184,13 @@ class PendingAnswer:
             self._connection.close()
             raise
         response = Response(
-            self._connection, status, reason, headers, bodiless=self._method == "HEAD", release=self._transport.keep
+            self._connection,
+            status,
+            reason,
+            headers,
+            bodiless=self._method == "HEAD",
+            # After half a request the next one would be read as the rest of it.
+            release=self._transport.keep if self._complete else None,
         )
         if status == 304 and accept_not_modified:
             return response
@@ -207,12 +217,16 @@ def _read_head(connection: Connection) -> tuple[int, str, dict[str, str]]:
             return int(code), reason, headers
 
 
-def _send_chunked(connection: Connection, content: "Iterable[bytes]") -> None:
+def _send_chunked(connection: Connection, content: "Iterable[bytes]") -> bool:
+    """Send a body of unknown length. False if the engine stopped reading: its answer, which says why, waits."""
     try:
         for data in content:
             if data:
                 connection.send(b"%x\r\n%b\r\n" % (len(data), data))
         connection.send(b"0\r\n\r\n")
     except ConnectionLost:
-        # The engine refused the rest; its answer, which says why, is waiting to be read.
-        pass
+        return False
+    except BaseException:
+        connection.close()  # the source failed: what was sent must not look complete
+        raise
+    return True
