@@ -1,13 +1,12 @@
 """/proc/<pid>/mountinfo (proc_pid_mountinfo(5))."""
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _ESCAPE = re.compile(r"\\([0-7]{3})")
 
 
-@dataclass(frozen=True, slots=True)
-class Mount:
+class Mount(NamedTuple):
     """One line: what is mounted where."""
 
     mount_id: int

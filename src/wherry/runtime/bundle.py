@@ -1,25 +1,20 @@
-"""A container of ``wherry-runtime``: from a bundle to a saved state, and on to its start."""
+"""A container of ``wherry-runtime``: from a bundle to a saved state, its init waiting for the start."""
 
 import json
 import os
-import shutil
 import socket
 import time
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from wherry.errors import Conflict, InvalidParameter
-from wherry.linux.fdsocket import connect_unix, listen_unix
+from wherry.errors import InvalidParameter
+from wherry.linux.fdsocket import listen_unix
 from wherry.runtime import cgroups, state
 from wherry.runtime.create import Created, check_supported, create_container
-from wherry.runtime.failure import RuntimeFailure, SpecInvalid
-from wherry.runtime.hooks import container_state, hooks_of, run_hooks
-from wherry.runtime.start import release
-from wherry.runtime.state import ContainerState, Status
+from wherry.runtime.failure import SpecInvalid
+from wherry.runtime.state import ContainerState
 
 
-@dataclass(frozen=True, slots=True)
-class CreateOptions:
+class CreateOptions(NamedTuple):
     """The options that ``create`` and ``run`` share."""
 
     bundle: str = "."
@@ -93,7 +88,7 @@ def create_from_bundle(
     except BaseException:
         if held is not None:
             held.delete()
-        shutil.rmtree(directory, ignore_errors=True)
+        state.remove_directory(directory)
         raise
     finally:
         if held is not None:
@@ -124,52 +119,9 @@ def _save(
         directory=directory,
     )
     with open(f"{directory}/config.json", "w", encoding="utf-8") as file:
-        json.dump(spec, file)
+        file.write(json.dumps(spec))  # dumps is C, dump is not
     kept.save()
     return kept
-
-
-def start_created(kept: ContainerState) -> None:
-    """Let the init of a created container execve, then run the poststart hooks.
-
-    Raises Conflict for a container in another state, StartFailed when execve fails.
-    """
-    try:
-        endpoint = connect_unix(kept.start_socket, socket.SOCK_SEQPACKET)
-    except (FileNotFoundError, ConnectionRefusedError):
-        status = kept.status()
-        if status in (Status.RUNNING, Status.PAUSED):
-            raise Conflict("cannot start an already running container") from None
-        raise Conflict("cannot start a container that has stopped") from None
-    try:
-        release(endpoint)
-    finally:
-        endpoint.close()
-        try:
-            os.unlink(kept.start_socket)
-        except FileNotFoundError:
-            pass  # the container was deleted meanwhile
-    spec = kept.spec()
-    hooks = hooks_of(spec, "poststart")
-    if hooks:
-        current = container_state(
-            spec, container_id=kept.container_id, bundle=kept.bundle, pid=kept.pid, status=kept.status()
-        )
-        try:
-            run_hooks("poststart", hooks, current)
-        except RuntimeFailure:
-            _end_all(kept)
-            raise
-
-
-def _end_all(kept: ContainerState) -> None:
-    """A container whose poststart hook failed does not run on (runc does the same)."""
-    held = kept.open_cgroups()
-    if held is not None:
-        try:
-            held.kill_all()
-        finally:
-            held.close()
 
 
 def write_pid_file(path: str, pid: int) -> None:

@@ -1,14 +1,11 @@
-"""``wherry-runtime``: the console script. It re-executes itself sealed; the commands are ``commands.py``."""
+"""``wherry-runtime``: the console script. Only what re-executes it is imported here; the rest is ``commands.py``."""
 
 import sys
+from typing import NoReturn
+
+from wherry.runtime.reexec import reexecute
 
 
-def main() -> None:
-    """Entry point; does not return."""
-    from wherry.runtime.reexec import is_sealed, reexecute  # start-up cost: only this much before the re-execution
-
-    if not is_sealed():
-        reexecute(sys.argv[1:])
-    from wherry.runtime.commands import run  # start-up cost
-
-    run()
+def main() -> NoReturn:
+    """Entry point."""
+    reexecute(sys.argv[1:])

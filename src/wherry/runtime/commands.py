@@ -1,29 +1,67 @@
 """The commands of ``wherry-runtime``: global options, dispatch, and how an error is told (runc's way)."""
 
-import argparse
+import gc
 import json
 import os
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import IO, NoReturn
+from typing import NamedTuple, NoReturn
 
-from wherry.errors import WherryError
-from wherry.runtime import commands_inspect, commands_lifecycle, commands_process, commands_resources
-from wherry.runtime.command import Arguments, Command, GlobalOptions
-from wherry.runtime.state import DEFAULT_ROOT
+from wherry import __version__
+from wherry.errors import InvalidParameter, WherryError
+from wherry.runtime.command import Command, GlobalOptions, Warn
+from wherry.runtime.options import HelpRequested, Option, help_text, parse
 
-COMMANDS: dict[str, Command] = {
-    **commands_lifecycle.COMMANDS,
-    **commands_process.COMMANDS,
-    **commands_resources.COMMANDS,
-    **commands_inspect.COMMANDS,
+DEFAULT_ROOT = "/run/wherry-runtime"
+
+_SUMMARIES = {
+    "create": "create a container",
+    "start": "executes the user defined process in a created container",
+    "run": "create and run a container",
+    "exec": "execute new process inside the container",
+    "state": "output the state of a container",
+    "list": "lists containers with the given root",
+    "ps": "displays the processes running inside a container",
+    "kill": "sends a signal (default: SIGTERM) to the container's init process",
+    "delete": "delete any resources held by the container",
+    "pause": "suspends all processes inside the container",
+    "resume": "resumes all processes that have been previously paused",
+    "update": "update container resource constraints",
+    "events": "display container events and usage statistics",
+    "spec": "create a new specification file",
+    "features": "show the enabled features",
+    "checkpoint": "not supported",
+    "restore": "not supported",
 }
 
+_GLOBAL_OPTIONS = (
+    Option("root", "directory of the containers' state", default=DEFAULT_ROOT),
+    Option("log", "file that errors are logged to (default: standard error)"),
+    Option("log-format", "text or json", default="text"),
+    Option("debug", "show every warning", flag=True),
+    Option("systemd-cgroup", "cgroupsPath is slice:prefix:name; systemd's path is made directly", flag=True),
+    Option("criu", "ignored"),
+    Option("rootless", "ignored"),
+    Option("version", "print the version", short="v", flag=True),
+)
 
-@dataclass(frozen=True, slots=True)
-class _ErrorLog:
+
+def _load(name: str) -> Command:
+    """The command's own modules only: what makes containers costs more to import than ``state`` takes."""
+    if name in ("create", "run"):
+        from wherry.runtime.commands_create import COMMANDS
+    elif name in ("start", "kill", "delete"):
+        from wherry.runtime.commands_lifecycle import COMMANDS
+    elif name in ("exec", "ps"):
+        from wherry.runtime.commands_process import COMMANDS
+    elif name in ("pause", "resume", "update", "events"):
+        from wherry.runtime.commands_resources import COMMANDS
+    else:
+        from wherry.runtime.commands_inspect import COMMANDS
+    return COMMANDS[name]
+
+
+class _ErrorLog(NamedTuple):
     """Where ``--log`` says, in the format that ``--log-format`` says; standard error gets the text besides."""
 
     path: str
@@ -46,87 +84,71 @@ class _ErrorLog:
 
 def run() -> NoReturn:
     """Run the command of sys.argv and exit with its status; 1 for an error, as runc does."""
-    options, rest = _global_options(sys.argv[1:])
-    log = _ErrorLog(options.log, options.log_format)
-    name, *arguments = rest or ["help"]
-    if name in ("help", "h"):
-        _print_help(sys.stdout)
-        sys.exit(0)
-    command = COMMANDS.get(name)
-    if command is None:
-        print(f"No help topic for '{name}'", file=sys.stderr)
-        sys.exit(3)
+    gc.disable()  # a command is over before there is garbage worth the search
+    log = _ErrorLog("", "text")
+    status = 1
     try:
-        status = _run_command(name, command, options, arguments, _warner(log, name, options))
+        options, rest = _global_options(sys.argv[1:])
+        log = _ErrorLog(options.log, options.log_format)
+        status = _run_command(options, rest, log)
     except WherryError as exc:
-        log.write("error", f"{exc.message} ({exc.hint})" if exc.hint and not options.log else exc.message)
-        status = command.failure_status
+        log.write("error", f"{exc.message} ({exc.hint})" if exc.hint and not log.path else exc.message)
     except OSError as exc:
         log.write("error", f"{exc.filename}: {exc.strerror}" if exc.filename else str(exc))
-        status = command.failure_status
     sys.stdout.flush()
     sys.exit(status)
 
 
-def _warner(log: _ErrorLog, name: str, options: GlobalOptions) -> Callable[[str], None]:
+def _run_command(options: GlobalOptions, words: list[str], log: _ErrorLog) -> int:
+    name, *arguments = words or ["help"]
+    if name in ("help", "h"):
+        _print_help()
+        return 0
+    if name not in _SUMMARIES:
+        print(f"No help topic for '{name}'", file=sys.stderr)
+        return 3
+    command = _load(name)
+    try:
+        parsed = parse(command.options, arguments, positionals=command.positionals, rest=command.rest)
+        return command.run(options, parsed, _warner(log, name, options))
+    except HelpRequested:
+        positionals = " ".join(f"<{word.rstrip('?')}>" for word in (*command.positionals, command.rest) if word)
+        print(help_text(f"wherry-runtime {name}", _SUMMARIES[name], command.options, positionals))
+        return 0
+    except WherryError as exc:
+        log.write("error", f"{exc.message} ({exc.hint})" if exc.hint and not options.log else exc.message)
+        return command.failure_status
+
+
+def _warner(log: _ErrorLog, name: str, options: GlobalOptions) -> Warn:
     """Standard error of an exec belongs to the process: there warnings show only when they were asked for."""
     if name == "exec" and not options.log and not options.debug:
         return lambda _text: None
     return lambda text: log.write("warning", text)
 
 
-def _run_command(
-    name: str, command: Command, options: GlobalOptions, arguments: list[str], warn: Callable[[str], None]
-) -> int:
-    parser = argparse.ArgumentParser(prog=f"wherry-runtime {name}", description=command.summary, allow_abbrev=False)
-    command.add_arguments(parser)
-    parsed = Arguments()
-    parser.parse_args(arguments, parsed)
-    return command.run(options, parsed, warn)
-
-
 def _global_options(arguments: list[str]) -> tuple[GlobalOptions, list[str]]:
-    parser = argparse.ArgumentParser(prog="wherry-runtime", add_help=False, allow_abbrev=False)
-    parser.add_argument("--root", default=DEFAULT_ROOT)
-    parser.add_argument("--log", default="")
-    parser.add_argument("--log-format", default="text", choices=("text", "json"))
-    parser.add_argument("--debug", action="store_true")
-    parser.add_argument("--systemd-cgroup", action="store_true")
-    parser.add_argument("--criu", default="")
-    parser.add_argument("--rootless", default="auto")
-    parser.add_argument("--version", "-v", action="store_true")
-    parser.add_argument("--help", "-h", action="store_true")
-    parser.add_argument("rest", nargs=argparse.REMAINDER)
-    parsed = parser.parse_args(arguments, Arguments())
+    try:
+        parsed = parse(_GLOBAL_OPTIONS, arguments, rest="words")
+    except HelpRequested:
+        _print_help()
+        sys.exit(0)
     if parsed.flag("version"):
-        from wherry import __version__  # start-up cost
-
         print(f"wherry-runtime version {__version__}\nspec: 1.2.0")
         sys.exit(0)
-    if parsed.flag("help"):
-        _print_help(sys.stdout)
-        sys.exit(0)
-    return (
-        GlobalOptions(
-            root=os.path.abspath(parsed.text("root")),
-            log=parsed.text("log"),
-            log_format=parsed.text("log_format"),
-            debug=parsed.flag("debug"),
-        ),
-        parsed.words("rest"),
+    if parsed.text("log-format") not in ("text", "json"):
+        raise InvalidParameter(f'invalid log-format: "{parsed.text("log-format")}"')
+    options = GlobalOptions(
+        root=os.path.abspath(parsed.text("root")),
+        log=parsed.text("log"),
+        log_format=parsed.text("log-format"),
+        debug=parsed.flag("debug"),
     )
+    return options, parsed.words("words")
 
 
-def _print_help(stream: IO[str]) -> None:
-    print("Usage: wherry-runtime [global options] command [command options] [arguments...]\n\nCommands:", file=stream)
-    for name, command in COMMANDS.items():
-        print(f"   {name:<10}  {command.summary}", file=stream)
-    print(
-        "\nGlobal options:\n"
-        "   --debug             log what is done\n"
-        "   --log value         file that errors are logged to (default: standard error)\n"
-        '   --log-format value  "text" or "json" (default: "text")\n'
-        f"   --root value        directory of the containers' state (default: {DEFAULT_ROOT})\n"
-        "   --systemd-cgroup    cgroupsPath is slice:prefix:name; the path systemd would use is made directly",
-        file=stream,
-    )
+def _print_help() -> None:
+    print(help_text("wherry-runtime", "an OCI runtime", _GLOBAL_OPTIONS, "command [command options] [arguments...]"))
+    print("\nCommands:")
+    for name, summary in _SUMMARIES.items():
+        print(f"   {name:<10}  {summary}")

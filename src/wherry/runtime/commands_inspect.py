@@ -1,18 +1,15 @@
 """state, list, spec, features; checkpoint and restore are refused."""
 
-import argparse
 import json
 import os
-from collections.abc import Callable
 
 from wherry.errors import Conflict, Unimplemented
 from wherry.runtime import state
-from wherry.runtime.command import Arguments, Command, GlobalOptions, add_container_id
+from wherry.runtime.command import Command, GlobalOptions, Warn
 from wherry.runtime.default_spec import default_spec, rootless_spec
 from wherry.runtime.features import features
+from wherry.runtime.options import Arguments, Option
 from wherry.runtime.state import ContainerState, Status
-
-Warn = Callable[[str], None]
 
 
 def describe(kept: ContainerState) -> dict[str, object]:
@@ -32,13 +29,8 @@ def describe(kept: ContainerState) -> dict[str, object]:
 
 
 def _state(options: GlobalOptions, arguments: Arguments, _warn: Warn) -> int:
-    print(json.dumps(describe(state.load(options.root, arguments.text("container_id"))), indent=2))
+    print(json.dumps(describe(state.load(options.root, arguments.text("container-id"))), indent=2))
     return 0
-
-
-def _list_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--format", "-f", default="table", choices=("table", "json"))
-    parser.add_argument("--quiet", "-q", action="store_true", help="display only container IDs")
 
 
 def _list(options: GlobalOptions, arguments: Arguments, _warn: Warn) -> int:
@@ -60,11 +52,6 @@ def _list(options: GlobalOptions, arguments: Arguments, _warn: Warn) -> int:
     return 0
 
 
-def _spec_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--bundle", "-b", default="", help="root of the bundle directory")
-    parser.add_argument("--rootless", action="store_true", help="a configuration for a rootless container")
-
-
 def _spec(_options: GlobalOptions, arguments: Arguments, _warn: Warn) -> int:
     path = os.path.join(arguments.text("bundle"), "config.json")
     spec = rootless_spec(os.geteuid(), os.getegid()) if arguments.flag("rootless") else default_spec()
@@ -77,28 +64,29 @@ def _spec(_options: GlobalOptions, arguments: Arguments, _warn: Warn) -> int:
     return 0
 
 
-def _no_arguments(_parser: argparse.ArgumentParser) -> None:
-    pass
-
-
 def _features(_options: GlobalOptions, _arguments: Arguments, _warn: Warn) -> int:
     print(json.dumps(features(), indent=4))
     return 0
-
-
-def _any_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("rest", nargs=argparse.REMAINDER)
 
 
 def _refuse(_options: GlobalOptions, _arguments: Arguments, _warn: Warn) -> int:
     raise Unimplemented("checkpoint and restore are not supported by this runtime")
 
 
+_BUNDLE = Option("bundle", "root of the bundle directory", short="b")
+
 COMMANDS = {
-    "state": Command("output the state of a container", add_container_id, _state),
-    "list": Command("lists containers with the given root", _list_arguments, _list),
-    "spec": Command("create a new specification file", _spec_arguments, _spec),
-    "features": Command("show the enabled features", _no_arguments, _features),
-    "checkpoint": Command("not supported", _any_arguments, _refuse),
-    "restore": Command("not supported", _any_arguments, _refuse),
+    "state": Command(_state),
+    "list": Command(
+        _list,
+        (
+            Option("format", "table or json", short="f", default="table"),
+            Option("quiet", "display only container IDs", short="q", flag=True),
+        ),
+        (),
+    ),
+    "spec": Command(_spec, (_BUNDLE, Option("rootless", "a configuration for a rootless container", flag=True)), ()),
+    "features": Command(_features, (), ()),
+    "checkpoint": Command(_refuse, (), (), "rest"),
+    "restore": Command(_refuse, (), (), "rest"),
 }

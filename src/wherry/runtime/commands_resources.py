@@ -1,18 +1,17 @@
 """pause, resume, update, events."""
 
-import argparse
 import json
 import re
 import sys
 import time
-from collections.abc import Callable
 from typing import Any
 
 from wherry.errors import Conflict, InvalidParameter
 from wherry.runtime import state
 from wherry.runtime.cgroups import Cgroups
-from wherry.runtime.command import Arguments, Command, GlobalOptions, add_container_id
+from wherry.runtime.command import Command, GlobalOptions, Warn
 from wherry.runtime.failure import RuntimeFailure, SpecInvalid
+from wherry.runtime.options import Arguments, Option
 from wherry.runtime.state import ContainerState, Status
 from wherry.runtime.stats import read_stats
 from wherry.runtime.stats_format import runc_stats
@@ -22,17 +21,17 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 # option → (section, key) of the OCI resources
 _LIMITS = {
-    "blkio_weight": ("blockIO", "weight"),
-    "cpu_period": ("cpu", "period"),
-    "cpu_quota": ("cpu", "quota"),
-    "cpu_burst": ("cpu", "burst"),
-    "cpu_share": ("cpu", "shares"),
-    "cpu_rt_period": ("cpu", "realtimePeriod"),
-    "cpu_rt_runtime": ("cpu", "realtimeRuntime"),
+    "blkio-weight": ("blockIO", "weight"),
+    "cpu-period": ("cpu", "period"),
+    "cpu-quota": ("cpu", "quota"),
+    "cpu-burst": ("cpu", "burst"),
+    "cpu-share": ("cpu", "shares"),
+    "cpu-rt-period": ("cpu", "realtimePeriod"),
+    "cpu-rt-runtime": ("cpu", "realtimeRuntime"),
     "memory": ("memory", "limit"),
-    "memory_reservation": ("memory", "reservation"),
-    "memory_swap": ("memory", "swap"),
-    "pids_limit": ("pids", "limit"),
+    "memory-reservation": ("memory", "reservation"),
+    "memory-swap": ("memory", "swap"),
+    "pids-limit": ("pids", "limit"),
 }
 _LISTS = {"cpuset_cpus": ("cpu", "cpus"), "cpuset_mems": ("cpu", "mems")}
 
@@ -44,8 +43,8 @@ def _held(kept: ContainerState) -> Cgroups:
     return held
 
 
-def _pause(options: GlobalOptions, arguments: Arguments, _warn: Callable[[str], None]) -> int:
-    kept = state.load(options.root, arguments.text("container_id"))
+def _pause(options: GlobalOptions, arguments: Arguments, _warn: Warn) -> int:
+    kept = state.load(options.root, arguments.text("container-id"))
     status = kept.status()
     if status is Status.STOPPED:
         raise Conflict("container not running")
@@ -59,8 +58,8 @@ def _pause(options: GlobalOptions, arguments: Arguments, _warn: Callable[[str], 
     return 0
 
 
-def _resume(options: GlobalOptions, arguments: Arguments, _warn: Callable[[str], None]) -> int:
-    kept = state.load(options.root, arguments.text("container_id"))
+def _resume(options: GlobalOptions, arguments: Arguments, _warn: Warn) -> int:
+    kept = state.load(options.root, arguments.text("container-id"))
     held = _held(kept)
     try:
         if not held.is_frozen():
@@ -71,23 +70,27 @@ def _resume(options: GlobalOptions, arguments: Arguments, _warn: Callable[[str],
     return 0
 
 
-def _update_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--resources", "-r", help="file with the resources to update, '-' for standard input")
-    for option in (*_LIMITS, *_LISTS, "l3_cache_schema", "mem_bw_schema"):
-        parser.add_argument("--" + option.replace("_", "-"))
-    parser.add_argument("--cpu-idle", type=int)
-    parser.add_argument("--kernel-memory", help="obsolete, ignored")
-    parser.add_argument("--kernel-memory-tcp", help="obsolete, ignored")
-    add_container_id(parser)
+_UPDATE_OPTIONS = (
+    Option("resources", "file with the resources to update, '-' for standard input", short="r"),
+    *(
+        Option(name, f"{section}.{key} of the resources")
+        for name, (section, key) in (*_LIMITS.items(), *_LISTS.items())
+    ),
+    Option("cpu-idle", "1 makes it run only when the CPU is idle"),
+    Option("l3-cache-schema", "refused: Intel RDT"),
+    Option("mem-bw-schema", "refused: Intel RDT"),
+    Option("kernel-memory", "obsolete, ignored"),
+    Option("kernel-memory-tcp", "obsolete, ignored"),
+)
 
 
-def _update(options: GlobalOptions, arguments: Arguments, warn: Callable[[str], None]) -> int:
-    kept = state.load(options.root, arguments.text("container_id"))
+def _update(options: GlobalOptions, arguments: Arguments, warn: Warn) -> int:
+    kept = state.load(options.root, arguments.text("container-id"))
     if kept.status() is Status.STOPPED:
         raise Conflict("container not running")
-    if arguments.optional("l3_cache_schema") or arguments.optional("mem_bw_schema"):
+    if arguments.optional("l3-cache-schema") or arguments.optional("mem-bw-schema"):
         raise InvalidParameter("Intel RDT is not supported by this runtime")
-    if arguments.optional("kernel_memory") or arguments.optional("kernel_memory_tcp"):
+    if arguments.optional("kernel-memory") or arguments.optional("kernel-memory-tcp"):
         warn("Kernel memory settings are ignored and will be removed")
     resources = _read_resources(arguments.text("resources")) if arguments.optional("resources") else {}
     if not resources:
@@ -124,8 +127,8 @@ def _resources(arguments: Arguments) -> dict[str, Any]:
         text = arguments.optional(option)
         if text is not None:
             result.setdefault(section, {})[key] = text
-    if arguments.optional("cpu_idle") is not None:
-        result.setdefault("cpu", {})["idle"] = arguments.number("cpu_idle")
+    if arguments.optional("cpu-idle") is not None:
+        result.setdefault("cpu", {})["idle"] = arguments.number("cpu-idle")
     return result
 
 
@@ -137,14 +140,8 @@ def parse_size(text: str) -> int:
     return int(match[1]) << 10 * " kmgt".index(match[2] or " ")
 
 
-def _events_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--interval", default="5s", help="interval of the statistics")
-    parser.add_argument("--stats", action="store_true", help="show the statistics once")
-    add_container_id(parser)
-
-
-def _events(options: GlobalOptions, arguments: Arguments, _warn: Callable[[str], None]) -> int:
-    kept = state.load(options.root, arguments.text("container_id"))
+def _events(options: GlobalOptions, arguments: Arguments, _warn: Warn) -> int:
+    kept = state.load(options.root, arguments.text("container-id"))
     if kept.status() is Status.STOPPED:
         raise Conflict(f"container with id {kept.container_id} is not running")
     match = _DURATION.fullmatch(arguments.text("interval"))
@@ -175,9 +172,14 @@ def _emit(kind: str, container_id: str, data: dict[str, Any] | None) -> None:
     print(json.dumps(event), flush=True)
 
 
+_EVENTS_OPTIONS = (
+    Option("interval", "interval of the statistics", default="5s"),
+    Option("stats", "show the statistics once", flag=True),
+)
+
 COMMANDS = {
-    "pause": Command("suspends all processes inside the container", add_container_id, _pause),
-    "resume": Command("resumes all processes that have been previously paused", add_container_id, _resume),
-    "update": Command("update container resource constraints", _update_arguments, _update),
-    "events": Command("display container events and usage statistics", _events_arguments, _events),
+    "pause": Command(_pause),
+    "resume": Command(_resume),
+    "update": Command(_update, _UPDATE_OPTIONS),
+    "events": Command(_events, _EVENTS_OPTIONS),
 }

@@ -6,7 +6,6 @@ and confining (``init.py``) happens in the child.
 
 import os
 import socket
-from dataclasses import dataclass, field
 from typing import Any
 
 from wherry.linux import mount, mount_api
@@ -33,20 +32,34 @@ from wherry.runtime.sysctls import check_sysctls
 _SIGKILL = 9
 
 
-@dataclass(slots=True)
 class Created:
     """A container whose init waits. The caller owns the descriptors; :meth:`close` closes those that are left.
 
     The init is a child of the calling process (waitpid by ``pid``).
     """
 
-    pid: int
-    pidfd: int
-    console_fd: int | None  # the pty's master when process.terminal and no console socket was given
-    mount_ns_fd: int  # keeps the container's mounts alive: close it off the critical path
-    start_socket: socket.socket | None  # on which the init waits, unless it waits on ``start_listener``
-    seccomp_listener_fd: int | None  # for SCMP_ACT_NOTIFY without a listenerPath
-    warnings: list[str] = field(default_factory=list)  # what was asked for and could not be done, one line each
+    def __init__(
+        self,
+        pid: int,
+        pidfd: int,
+        *,
+        console_fd: int | None = None,
+        mount_ns_fd: int = -1,
+        start_socket: socket.socket | None = None,
+        seccomp_listener_fd: int | None = None,
+        warnings: list[str] | None = None,
+    ) -> None:
+        self.pid = pid
+        self.pidfd = pidfd
+        self.console_fd = console_fd
+        """The pty's master, when process.terminal and no console socket was given."""
+        self.mount_ns_fd = mount_ns_fd
+        """Keeps the container's mounts alive: close it off the critical path."""
+        self.start_socket = start_socket
+        """On which the init waits, unless it waits on ``start_listener``."""
+        self.seccomp_listener_fd = seccomp_listener_fd
+        self.warnings = [] if warnings is None else warnings
+        """What was asked for and could not be done, one line each."""
 
     def close(self) -> None:
         """Close every descriptor still held. Before the start this ends the waiting init."""
@@ -175,7 +188,7 @@ def _open_root(spec: dict[str, Any], bundle: str, rootfs: OverlayRootfs | None) 
 
 def _guide(setup: Setup, child: Child, console_socket: str | None) -> Created:
     """The parent's side: attributes that are set from outside, and the child's requests, until it is ready."""
-    created = Created(child.pid, child.pidfd, None, -1, None, None, setup.process.warnings)
+    created = Created(child.pid, child.pidfd, warnings=setup.process.warnings)
     try:
         created.warnings += apply_rlimits(child.pid, setup.process.rlimits)
         created.warnings += set_oom_score(child.pid, setup.process.oom_score_adj)

@@ -2,17 +2,16 @@
 
 import os
 import signal
+import sys
 
 from wherry.errors import Conflict
 from wherry.linux.pidfd import pidfd_open, wait_exited
-from wherry.log import get_logger
 from wherry.runtime.failure import RuntimeFailure
 from wherry.runtime.hooks import container_state, hooks_of, run_hooks
 from wherry.runtime.kill import kill_container
 from wherry.runtime.state import ContainerState, Status
 
 _KILL_TIMEOUT_SECONDS = 10.0
-_logger = get_logger(__name__)
 
 
 def delete_container(state: ContainerState, *, force: bool = False) -> None:
@@ -38,7 +37,7 @@ def delete_container(state: ContainerState, *, force: bool = False) -> None:
 
 
 def run_poststop(spec: dict[str, object], state: ContainerState) -> None:
-    """A hook that fails is logged and the next one runs (runtime.md "Lifecycle" step 13)."""
+    """A hook that fails is told and the next one runs (runtime.md "Lifecycle" step 13)."""
     for hook in hooks_of(spec, "poststop"):
         try:
             run_hooks(
@@ -49,7 +48,7 @@ def run_poststop(spec: dict[str, object], state: ContainerState) -> None:
                 ),
             )
         except RuntimeFailure as exc:
-            _logger.warning("%s", exc)
+            print(exc.message, file=sys.stderr)
 
 
 def _end(state: ContainerState) -> None:

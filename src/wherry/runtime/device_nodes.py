@@ -7,8 +7,7 @@ not allowed (a user namespace) the host's node is bound over an empty file.
 import errno
 import os
 import stat
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from wherry.linux import mount_api
 from wherry.linux.filesystem import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
@@ -24,8 +23,7 @@ _LINKS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceNode:
+class DeviceNode(NamedTuple):
     """A device as the container sees it."""
 
     path: str

@@ -1,7 +1,6 @@
 """Run a further process in a running container, in the same namespaces, cgroups and confinement as its init (S54)."""
 
 import os
-from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from wherry.linux import keyring, namespaces, process
@@ -17,14 +16,15 @@ from wherry.runtime.process import ListenerSink, PreparedProcess, confine, own_s
 from wherry.runtime.rlimits import apply_rlimits, check_rlimits
 
 
-@dataclass(slots=True)
 class Executed:
     """A process in a container, a child of the calling process. The caller owns the descriptors."""
 
-    pid: int
-    pidfd: int
-    console_fd: int | None
-    warnings: list[str] = field(default_factory=list)
+    def __init__(self, pid: int, pidfd: int, warnings: list[str]) -> None:
+        self.pid = pid
+        self.pidfd = pidfd
+        self.console_fd: int | None = None
+        """The pty's master, when process.terminal and no console socket was given."""
+        self.warnings = warnings
 
 
 def exec_process(
@@ -130,7 +130,7 @@ class _NoListener(ListenerSink):
 
 
 def _guide(target: PreparedProcess, child: Child, talk: Handshake, console_socket: str | None) -> Executed:
-    executed = Executed(child.pid, child.pidfd, None, target.warnings)
+    executed = Executed(child.pid, child.pidfd, target.warnings)
     talk.child.close()
     try:
         executed.warnings += apply_rlimits(child.pid, target.rlimits)

@@ -8,7 +8,7 @@ import os
 import socket
 
 from wherry.linux.fdsocket import receive_with_fds, send_with_fds
-from wherry.runtime.failure import RuntimeFailure
+from wherry.runtime.failure import RuntimeFailure, StartFailed
 
 PID = b"P"  # child → parent: a staged clone's pid (text) and pidfd
 MAP_USERS = b"U"  # child → parent: write my uid and gid maps
@@ -62,3 +62,14 @@ def wait_go(endpoint: socket.socket) -> None:
     """In the child: wait for the parent; end quietly when it is gone."""
     if endpoint.recv(1) != GO:
         os._exit(1)
+
+
+def release(endpoint: socket.socket) -> None:
+    """Say go on the init's connection and wait for its end, which execve brings."""
+    try:
+        endpoint.send(GO)
+        receive(endpoint)
+    except (BrokenPipeError, ConnectionResetError):
+        return  # the init is dead
+    except RuntimeFailure as exc:
+        raise StartFailed(exc.message, exit_code=exc.exit_code) from exc

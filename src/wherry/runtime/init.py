@@ -9,8 +9,7 @@ import os
 import signal
 import socket
 import sys
-from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from wherry.linux import keyring, mount, mount_api, namespaces, process
 from wherry.linux.filesystem import open_in_root
@@ -35,8 +34,7 @@ from wherry.runtime.rootfs import OverlayRootfs, mount_overlay_at
 from wherry.runtime.sysctls import write_sysctls
 
 
-@dataclass(slots=True)
-class Setup:
+class Setup(NamedTuple):
     """Everything that the init needs, gathered before the clone."""
 
     spec: dict[str, Any]

@@ -1,8 +1,7 @@
 """AppArmor profile and SELinux label of a process, set for its execve where the kernel has them."""
 
 import os
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from wherry.linux import mount_api
 from wherry.linux.filesystem import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV, openat2
@@ -27,8 +26,7 @@ def selinux_enabled() -> bool:
     return os.path.exists(f"{_SELINUX}/enforce")
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessLabels:
+class ProcessLabels(NamedTuple):
     """Empty strings: nothing to set."""
 
     apparmor: str

@@ -4,8 +4,6 @@ The names are those of runtime-spec 1.2, config.md "Linux mount options"; what i
 for the file system.
 """
 
-from dataclasses import dataclass, field
-
 from wherry.linux import mount, mount_api
 
 _RDONLY = mount_api.MOUNT_ATTR_RDONLY
@@ -62,21 +60,21 @@ KNOWN_OPTIONS = tuple(
 """For ``features``."""
 
 
-@dataclass(slots=True)
 class MountOptions:
     """What the options of one mount come to."""
 
-    set_attributes: int = 0
-    clear_attributes: int = 0
-    recursive_set: int = 0
-    recursive_clear: int = 0
-    propagation: list[tuple[int, bool]] = field(default_factory=list)  # (MS_*, recursive), in order
-    data: list[str] = field(default_factory=list)  # parameters of the file system
-    bind: bool = False
-    recursive_bind: bool = False
-    idmap: bool = False
-    recursive_idmap: bool = False
-    copy_up: bool = False
+    def __init__(self) -> None:
+        self.set_attributes = 0
+        self.clear_attributes = 0
+        self.recursive_set = 0
+        self.recursive_clear = 0
+        self.propagation: list[tuple[int, bool]] = []  # (MS_*, recursive), in order
+        self.data: list[str] = []  # parameters of the file system
+        self.bind = False
+        self.recursive_bind = False
+        self.idmap = False
+        self.recursive_idmap = False
+        self.copy_up = False
 
 
 def parse_mount_options(options: list[str]) -> MountOptions:

@@ -10,7 +10,6 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from wherry.linux import idmap, mount, mount_api
@@ -21,17 +20,17 @@ from wherry.runtime.mount_options import MountOptions, parse_mount_options
 from wherry.runtime.mount_target import check_outside_proc, open_ordinary_directory, open_target
 
 
-@dataclass(slots=True)
 class PreparedMount:
-    """One entry of ``mounts``, ready for the init."""
+    """One entry of ``mounts``, ready for the init. ``kind`` is the file system's type, "bind", or "cgroup"."""
 
-    destination: str
-    kind: str  # the file system's type, "bind", or "cgroup"
-    source: str
-    options: MountOptions
-    tree_fd: int | None = None  # bind: the detached tree
-    is_directory: bool = True
-    is_proc: bool = False
+    def __init__(self, destination: str, kind: str, source: str, options: MountOptions) -> None:
+        self.destination = destination
+        self.kind = kind
+        self.source = source
+        self.options = options
+        self.tree_fd: int | None = None  # bind: the detached tree
+        self.is_directory = True
+        self.is_proc = False
 
 
 def prepare_mounts(spec: dict[str, Any], bundle: str) -> list[PreparedMount]:
@@ -97,7 +96,9 @@ def _prepare_bind(
     except BaseException:
         os.close(tree)
         raise
-    return PreparedMount(destination, "bind", source, options, tree, is_directory, is_proc)
+    made = PreparedMount(destination, "bind", source, options)
+    made.tree_fd, made.is_directory, made.is_proc = tree, is_directory, is_proc
+    return made
 
 
 def _apply_attributes(tree: int, options: MountOptions) -> None:

@@ -9,7 +9,6 @@ the container's process is a child of the caller either way.
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple, NoReturn
 
 from wherry.errors import WherryError
@@ -30,15 +29,14 @@ class Child(NamedTuple):
     pidfd: int
 
 
-@dataclass(slots=True)
-class NamespacePlan:
+class NamespacePlan(NamedTuple):
     """Kinds are OCI names. The caller closes the descriptors in ``joined``."""
 
-    new: set[str] = field(default_factory=set)
-    joined: dict[str, int] = field(default_factory=dict)
-    uid_mappings: list[IdMapping] = field(default_factory=list)
-    gid_mappings: list[IdMapping] = field(default_factory=list)
-    time_offsets: dict[str, dict[str, int]] = field(default_factory=dict)
+    new: set[str]
+    joined: dict[str, int]
+    uid_mappings: list[IdMapping]
+    gid_mappings: list[IdMapping]
+    time_offsets: dict[str, dict[str, int]]
 
     def close(self) -> None:
         """Close the joined namespaces' descriptors."""
@@ -73,6 +71,8 @@ def prepare_namespaces(spec: dict[str, Any], network_namespace_fd: int | None) -
     """Open what is joined by path. ``network_namespace_fd`` stands for the spec's network namespace."""
     linux = spec.get("linux") or {}
     plan = NamespacePlan(
+        new=set(),
+        joined={},
         uid_mappings=id_mappings(linux.get("uidMappings")),
         gid_mappings=id_mappings(linux.get("gidMappings")),
         time_offsets=linux.get("timeOffsets") or {},

@@ -6,8 +6,7 @@ The order of :func:`confine` is SECURITY.md "Mechanisms"; each step needs what t
 import errno
 import os
 import stat
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from wherry.linux import capabilities, process, seccomp
 from wherry.linux.filesystem import open_regular_in_root
@@ -22,8 +21,7 @@ _PASSWD_LIMIT = 1 << 20
 _FULL_SET = (1 << 64) - 1
 
 
-@dataclass(frozen=True, slots=True)
-class CapabilitySets:
+class CapabilitySets(NamedTuple):
     """Bit masks (linux/capabilities.py)."""
 
     bounding: int
@@ -33,8 +31,7 @@ class CapabilitySets:
     ambient: int
 
 
-@dataclass(slots=True)
-class PreparedProcess:
+class PreparedProcess(NamedTuple):
     """A process with everything that needs the host looked up already."""
 
     args: list[bytes]

@@ -1,8 +1,7 @@
 """``process.scheduler``, ``ioPriority``, ``execCPUAffinity`` and ``linux.personality`` (runtime-spec 1.2)."""
 
 import os
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from wherry.linux import process
 from wherry.runtime.failure import RuntimeFailure, SpecInvalid
@@ -20,8 +19,7 @@ _IO_CLASSES = {"IOPRIO_CLASS_RT": 1, "IOPRIO_CLASS_BE": 2, "IOPRIO_CLASS_IDLE": 
 _PERSONALITIES = {"LINUX": 0, "LINUX32": 8}
 
 
-@dataclass(frozen=True, slots=True)
-class Scheduling:
+class Scheduling(NamedTuple):
     """None: leave as inherited."""
 
     scheduler: dict[str, int] | None  # keyword arguments of sched_setattr

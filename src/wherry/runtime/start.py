@@ -1,10 +1,8 @@
 """Start a created container: tell its init to execve."""
 
-import socket
-
-from wherry.runtime import handshake
 from wherry.runtime.create import Created
-from wherry.runtime.failure import RuntimeFailure, StartFailed
+from wherry.runtime.failure import StartFailed
+from wherry.runtime.handshake import release
 
 
 def start_container(created: Created) -> None:
@@ -19,14 +17,3 @@ def start_container(created: Created) -> None:
     finally:
         created.start_socket.close()
         created.start_socket = None
-
-
-def release(endpoint: socket.socket) -> None:
-    """Say go on the init's connection and wait for its end, which execve brings."""
-    try:
-        endpoint.send(handshake.GO)
-        handshake.receive(endpoint)
-    except (BrokenPipeError, ConnectionResetError):
-        return  # the init is dead
-    except RuntimeFailure as exc:
-        raise StartFailed(exc.message, exit_code=exc.exit_code) from exc

@@ -8,16 +8,13 @@ the container was started. One command at a time changes a container: the kernel
 import json
 import os
 import re
-import shutil
-from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from wherry.errors import Conflict, InvalidParameter, NotFound
 from wherry.runtime import cgroups
 from wherry.runtime.cgroups import Cgroups
 
-DEFAULT_ROOT = "/run/wherry-runtime"
 _ID = re.compile(r"[\w+.-]+", re.ASCII)
 
 
@@ -31,8 +28,7 @@ class Status(StrEnum):
     STOPPED = "stopped"
 
 
-@dataclass(slots=True)
-class ContainerState:
+class ContainerState(NamedTuple):
     """The content of state.json."""
 
     container_id: str
@@ -80,12 +76,12 @@ class ContainerState:
         """Write state.json."""
         temporary = f"{self.directory}/.state.json"
         with open(temporary, "x", encoding="utf-8") as file:
-            json.dump(asdict(self), file)
+            file.write(json.dumps(self._asdict()))
         os.rename(temporary, f"{self.directory}/state.json")
 
     def remove(self) -> None:
         """Forget the container. Idempotent."""
-        shutil.rmtree(self.directory, ignore_errors=True)
+        remove_directory(self.directory)
 
 
 def process_start_time(pid: int) -> int | None:
@@ -114,6 +110,22 @@ def make_directory(root: str, container_id: str) -> str:
     except FileExistsError:
         raise Conflict("container with given ID already exists") from None
     return directory
+
+
+def remove_directory(directory: str) -> None:
+    """Remove a state directory and the files in it. Idempotent."""
+    try:
+        for name in os.listdir(directory):
+            os.unlink(f"{directory}/{name}")
+        os.rmdir(directory)
+    except FileNotFoundError:
+        pass  # another delete was faster
+
+
+def remove_unfinished(root: str, container_id: str) -> None:
+    """Remove what a create that was killed has left of its state."""
+    check_id(container_id)
+    remove_directory(f"{root}/{container_id}")
 
 
 def load(root: str, container_id: str) -> ContainerState:
