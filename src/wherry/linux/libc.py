@@ -6,11 +6,10 @@ Every wrapper in this package declares its argument types, is 3-5 lines long, ra
 
 import ctypes
 import os
-import platform
 
 libc = ctypes.CDLL(None, use_errno=True)
 
-MACHINE = platform.machine()
+MACHINE = os.uname().machine
 
 _syscall = libc.syscall
 _syscall.restype = ctypes.c_long

@@ -5,8 +5,7 @@ import signal
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from wherry.runtime.cgroup_directory import CgroupDirectory, CgroupFailure
 from wherry.runtime.cgroup_layout import Layout
@@ -21,8 +20,7 @@ _FREEZE_TO_KILL_TIMEOUT_SECONDS = 0.5
 _REMOVE_TIMEOUT_SECONDS = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class OomWatch:
+class OomWatch(NamedTuple):
     """A descriptor that becomes ready (poll ``events``) when an OOM may have happened; then ask ``oom_kills()``.
 
     The owner closes ``fd``. With ``eventfd`` the eight bytes are to be read, so that it becomes quiet again.

@@ -1,7 +1,7 @@
 """Where the cgroup hierarchies of this machine are mounted, and which path in them a container gets (S44)."""
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from wherry.linux import mountinfo
 from wherry.runtime.failure import SpecInvalid
@@ -9,16 +9,14 @@ from wherry.runtime.failure import SpecInvalid
 _V1_FLAGS = frozenset(["rw", "ro", "xattr", "noprefix", "clone_children", "cpuset_v2_mode"])
 
 
-@dataclass(frozen=True, slots=True)
-class Hierarchy:
+class Hierarchy(NamedTuple):
     """A mounted v1 hierarchy: co-mounted controllers (``cpu,cpuacct``) share one; ``name=systemd`` has none."""
 
     mount_point: str
     controllers: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(NamedTuple):
     """How cgroups are mounted here. ``version`` says where the controllers are: in the v1 hierarchies, or in v2."""
 
     version: int

@@ -15,8 +15,7 @@ Installing the program is ``linux/seccomp.py``. No tables are kept: only the las
 import errno
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from wherry.linux.libc import MACHINE
 from wherry.security import assembler, syscalls
@@ -51,8 +50,7 @@ _CACHE_SIZE = 8
 _cache: "dict[str, CompiledFilter]" = {}
 
 
-@dataclass(frozen=True, slots=True)
-class CompiledFilter:
+class CompiledFilter(NamedTuple):
     """What ``linux/seccomp.py`` needs to install the filter."""
 
     program: bytes

@@ -6,7 +6,6 @@ A rule is the cgroup v1 line: type (a, b, c), major:minor (``*`` for any), acces
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from wherry.errors import InvalidParameter
@@ -34,8 +33,7 @@ DEFAULT_NODES = (
 _READ_WRITE_MAKE = "rwm"
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceRule:
+class DeviceRule(NamedTuple):
     """One line; None for a number is any. ``access`` is a part of "rwm", in that order."""
 
     kind: str
@@ -62,8 +60,7 @@ DEFAULT_RULES = (
 """What every container may use, whatever its list of rules says (as runc adds to every specification)."""
 
 
-@dataclass(frozen=True, slots=True)
-class DevicePolicy:
+class DevicePolicy(NamedTuple):
     """What rules amount to: a default, and exceptions to it that do not repeat.
 
     With ``allow_all`` an exception takes away: any access that it names is refused. Without, it gives:
