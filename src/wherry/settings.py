@@ -109,8 +109,17 @@ def load(overrides: Mapping[str, Any] | None = None) -> Settings:
     settings = paths()
     path = os.environ.get("WHERRY_CONFIG") or settings.config_file
     values = _read_file(path)
+    values.update(_serve_options())
     values.update({key: value for key, value in (overrides or {}).items() if value is not None})
     return replace(settings, **values)
+
+
+def _serve_options() -> dict[str, Any]:
+    """What ``wherry serve`` was given on its command line, for the engine that it starts (engine/launcher.py)."""
+    import json  # see _read_file
+
+    options = json.loads(os.environ.get("WHERRY_SERVE_OPTIONS") or "{}")
+    return {name: _convert(name, raw) for name, raw in options.items()}
 
 
 def _read_file(path: str) -> dict[str, Any]:
@@ -129,9 +138,13 @@ def _read_file(path: str) -> dict[str, Any]:
 
 
 # Keys of daemon.json whose name or shape differs from the field's.
-_RENAMED = {"default-shm-size": "default_shm_size_bytes", "idle-timeout": "idle_timeout_seconds",
-            "shutdown-timeout": "shutdown_timeout_seconds",
-            "max-layer-size": "max_layer_size_bytes", "max-image-size": "max_image_size_bytes", "no-new-privileges": "no_new_privileges"}  # fmt: skip
+_RENAMED = {
+    "default-shm-size": "default_shm_size_bytes",
+    "idle-timeout": "idle_timeout_seconds",
+    "shutdown-timeout": "shutdown_timeout_seconds",
+    "max-layer-size": "max_layer_size_bytes",
+    "max-image-size": "max_image_size_bytes",
+}
 
 
 def _setting(path: str, key: str, raw: Any) -> list[tuple[str, Any]]:

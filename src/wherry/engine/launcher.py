@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, NoReturn
 
 from wherry.errors import Conflict, System, Unavailable
-from wherry.settings import Settings
+from wherry.settings import Settings, load
 
 if TYPE_CHECKING:
     from wherry.monitor.bootstrap import ZygoteConfig
@@ -67,13 +67,11 @@ def stop_running(settings: Settings) -> bool:
     return True
 
 
-def serve(settings: Settings, environment: dict[str, str] | None = None) -> NoReturn:
+def serve(settings: Settings) -> NoReturn:
     """Become the zygote in the foreground: the engine's log goes to the terminal, it never goes idle, Ctrl-C ends
-    both. A socket that systemd passed (LISTEN_FDS) becomes the API socket. ``environment`` is added to the engine's.
-
-    Raises Conflict when one runs already.
-    """
-    from dataclasses import replace
+    both. A socket that systemd passed (LISTEN_FDS) becomes the API socket. Raises Conflict when one runs already."""
+    import json
+    from dataclasses import fields, replace
 
     from wherry.monitor.bootstrap import execute_zygote
 
@@ -81,7 +79,11 @@ def serve(settings: Settings, environment: dict[str, str] | None = None) -> NoRe
     if lock_fd is None:
         raise Conflict("wherry is already running", hint="Stop it with `wherry system stop`.")
     activated = os.environ.get("LISTEN_PID") == str(os.getpid()) and os.environ.get("LISTEN_FDS") == "1"
-    config = _configure(settings, {**(environment or {}), "WHERRY_FOREGROUND": "1"}, lock_fd=lock_fd, ready_fd=-1)
+    plain = load()
+    values = {field.name: getattr(settings, field.name) for field in fields(settings)}
+    options = {name: value for name, value in values.items() if value != getattr(plain, name)}
+    environment = {"WHERRY_FOREGROUND": "1", "WHERRY_SERVE_OPTIONS": json.dumps(options)}
+    config = _configure(settings, environment, lock_fd=lock_fd, ready_fd=-1)
     for fd in (lock_fd, config.environment_fd):
         os.set_inheritable(fd, True)
     execute_zygote(replace(config, foreground=True, activated=activated, api_fd=3 if activated else -1))

@@ -1,6 +1,6 @@
 """The engine as the zygote's child: when it is started, and what clients hear while it does not start.
 
-Contract with ``python -m wherry.engine``: descriptor 3 is the listening API socket (``LISTEN_FDS=1``,
+Contract with ``python -m wherry.api``: descriptor 3 is the listening API socket (``LISTEN_FDS=1``,
 ``LISTEN_PID``), descriptor 4 the connection to the zygote (``WHERRY_ZYGOTE_FD=4``); ``WHERRY_FOREGROUND=1`` means no
 idle exit. It exits with 0 when it is idle or was told to, with anything else when it failed.
 """
