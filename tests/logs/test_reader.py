@@ -1,6 +1,7 @@
 """Reading back: tail, window, follow, rotation under the reader."""
 
 import os
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -170,3 +171,23 @@ def test_times_have_nine_digits_for_people() -> None:
     assert parse_timestamp("1970-01-01T00:00:01.5Z") == 1_500_000_000
     with pytest.raises(ValueError):
         parse_timestamp("1970-01-01T00:00:01+02:00")
+
+
+def test_a_log_that_goes_with_its_container_ends_its_follower(tmp_path: Path) -> None:
+    directory = tmp_path / "container"
+    directory.mkdir()
+    write("json-file", directory / "c.log", range(3))
+    removed = threading.Event()
+    entries = read_log(
+        "json-file", str(directory / "c.log"), LogQuery(), Follow(ended=removed.is_set, cancelled=lambda: False)
+    )
+    found = [next(entries).data for _ in range(3)]
+    shutil.rmtree(directory)
+    removed.set()
+    assert list(entries) == []
+    assert found == [b"line 0\n", b"line 1\n", b"line 2\n"]
+
+
+def test_a_log_that_is_gone_before_it_is_followed_is_empty(tmp_path: Path) -> None:
+    follow = Follow(ended=lambda: True, cancelled=lambda: False)
+    assert list(read_log("json-file", str(tmp_path / "gone" / "c.log"), LogQuery(), follow)) == []

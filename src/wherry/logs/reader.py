@@ -74,7 +74,12 @@ class _Reader:
             if follow is not None:
                 # Watched before the first read: what is written in between wakes us.
                 inotify = inotify_init()
-                add_watch(inotify, os.path.dirname(self._path), IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_DELETE_SELF)
+                try:
+                    add_watch(
+                        inotify, os.path.dirname(self._path), IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_DELETE_SELF
+                    )
+                except FileNotFoundError:
+                    pass  # removed with its container just now: nothing will be written any more
             yield from self._stored()
             if follow is not None:
                 yield from self._follow(follow, inotify)
@@ -142,7 +147,11 @@ class _Reader:
     def _names(self) -> list[str]:
         """The log's files, newest first."""
         directory, base = os.path.split(self._path)
-        suffixes = [name[len(base) + 1 :] for name in os.listdir(directory) if name.startswith(base + ".")]
+        try:
+            found = os.listdir(directory)
+        except FileNotFoundError:
+            return [self._path]  # removed with its container while we read; what is open can still be read
+        suffixes = [name[len(base) + 1 :] for name in found if name.startswith(base + ".")]
         numbers = sorted(int(suffix) for suffix in suffixes if suffix.isdigit())
         return [self._path, *(f"{self._path}.{number}" for number in numbers)]
 
