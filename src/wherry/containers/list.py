@@ -38,7 +38,7 @@ def list_containers(
         if size:
             summary["SizeRw"], summary["SizeRootFs"] = sizes_of(services, container)
         result.append(summary)
-        if limit and len(result) >= limit:
+        if 0 < limit <= len(result):
             break
     return result
 
