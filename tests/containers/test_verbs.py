@@ -411,3 +411,25 @@ def test_r28_following_a_log_ends_with_the_container(client: docker.DockerClient
     began = time.monotonic()
     assert b"".join(container.logs(stream=True, follow=True)) == b"1\n2\n3\n"
     assert time.monotonic() - began < 3
+
+
+def test_a_volume_with_mount_options_is_mounted_while_it_is_used(client: docker.DockerClient) -> None:
+    volume = client.volumes.create("ram", driver_opts={"type": "tmpfs", "device": "tmpfs", "o": "size=1m,nosuid"})
+    mountpoint = volume.attrs["Mountpoint"]
+    first = sleeper(client, volumes=["ram:/r"])
+    second = sleeper(client, volumes=["ram:/r"])
+    first.exec_run("sh -c 'echo shared > /r/f'")
+    assert second.exec_run("cat /r/f").output == b"shared\n"
+    assert b"1024" in second.exec_run("df -k /r").output
+    assert os.path.ismount(mountpoint)
+    first.remove(force=True)
+    assert os.path.ismount(mountpoint)
+    second.remove(force=True)
+    eventually(lambda: not os.path.ismount(mountpoint))
+    broken = client.volumes.create("broken", driver_opts={"type": "ext4", "device": "/nosuch"})
+    with pytest.raises(APIError, match="failed to mount local volume"):
+        sleeper(client, volumes=["broken:/r"])
+    for container in client.containers.list(all=True):
+        container.remove(force=True)
+    broken.remove()
+    volume.remove()

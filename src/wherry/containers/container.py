@@ -95,7 +95,6 @@ class MountPoint(Wire, omit_defaults=True):
     propagation: str = ""
     no_copy: bool = False
     anonymous: bool = False
-    subpath: str = ""
     explicit: bool = False
     create_source: bool = False
     bind_options: BindOptions | None = None

@@ -184,7 +184,7 @@ def _make_volumes(services: Services, record: Record, undo: ExitStack) -> None:
             undo.callback(services.volumes.remove, volume.name, force=True)
         undo.callback(services.volumes.release, volume.name, record.id)
         point.name, point.source = volume.name, volume.mountpoint
-        if not point.no_copy and not point.subpath:
+        if not point.no_copy and not (volume.options or {}).get("type"):
             fill.append(point)
     if fill:
         _copy_up(services, record.id, fill)

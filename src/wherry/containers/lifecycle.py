@@ -125,9 +125,17 @@ def ended(services: Services, container: Container) -> None:
 
 
 def release(services: Services, container: Container) -> None:
-    """Addresses, ports, leftover files of the run root. Idempotent."""
+    """Addresses, ports, mounts of volumes, leftover files of the run root. Idempotent."""
     services.networks.detach(container.id)
+    unmount_volumes(services, container)
     discard_run_dir(services, container)
+
+
+def unmount_volumes(services: Services, container: Container) -> None:
+    """Volumes with mount options are mounted as long as a container that uses them runs. Idempotent."""
+    for point in container.record.mounts:
+        if point.type == "volume":
+            services.volumes.unmount(point.name, container.id)
 
 
 def discard_run_dir(services: Services, container: Container) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from wherry.containers.config import ContainerConfig, HostConfig, Mount
 from wherry.containers.container import MountPoint
 from wherry.containers.store import Registry
-from wherry.errors import InvalidParameter
+from wherry.errors import InvalidParameter, Unimplemented
 from wherry.volumes import mount_spec
 from wherry.volumes.local import DRIVER
 
@@ -126,8 +126,9 @@ def _volume_mount(mount: Mount, destination: str) -> MountPoint:
         mount_spec.check_volume_name(mount.source)
     options = mount.volume_options
     subpath = options.subpath if options else ""
-    if subpath and (subpath.startswith("/") or ".." in subpath.split("/") or not mount.source):
-        raise InvalidParameter("subpath must be a relative path within the volume")
+    if subpath:
+        # A container that shares the volume could turn the path into a link between our look-up and the mount (S72).
+        raise Unimplemented("mount a subpath of a volume: not supported", hint="Mount the whole volume.")
     driver = options.driver_config.name if options and options.driver_config else ""
     return MountPoint(
         type="volume",
@@ -138,7 +139,6 @@ def _volume_mount(mount: Mount, destination: str) -> MountPoint:
         rw=not mount.read_only,
         no_copy=options is not None and options.no_copy,
         anonymous=not mount.source,
-        subpath=subpath,
         explicit=True,
     )
 
@@ -163,11 +163,9 @@ def _image_mount(mount: Mount, destination: str) -> MountPoint:
     if not mount.source:
         raise InvalidParameter("field Source must not be empty")
     subpath = mount.image_options.subpath if mount.image_options else ""
-    if subpath and (subpath.startswith("/") or ".." in subpath.split("/")):
-        raise InvalidParameter("subpath must be a relative path within the image")
-    return MountPoint(
-        type="image", source=mount.source, destination=destination, rw=False, explicit=True, subpath=subpath
-    )
+    if subpath:
+        raise Unimplemented("mount a subpath of an image: not supported", hint="Mount the whole image.")
+    return MountPoint(type="image", source=mount.source, destination=destination, rw=False, explicit=True)
 
 
 _MOUNTS = {"bind": _bind_mount, "volume": _volume_mount, "tmpfs": _tmpfs_mount, "image": _image_mount}

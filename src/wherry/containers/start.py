@@ -93,6 +93,10 @@ def _start(services: Services, container: Container) -> None:
         undo.callback(attachment.close)
         directory = run_dir(services.settings, record.id)
         undo.callback(lifecycle.discard_run_dir, services, container)
+        undo.callback(lifecycle.unmount_volumes, services, container)
+        for point in record.mounts:
+            if point.type == "volume":
+                services.volumes.mount(point.name, record.id)
         os.makedirs(directory, mode=0o700, exist_ok=True)
         write_adoption(directory, settings_of(attachment))
         shared = joined.get("network")
@@ -128,6 +132,7 @@ def _start(services: Services, container: Container) -> None:
             # The monitor frees everything and hangs up; what it used is free again when the caller reads the error.
             lifecycle.wait_for_end(connection, _RELEASE_SECONDS)
             services.networks.detach(record.id)
+            lifecycle.unmount_volumes(services, container)
             attachment.close()
             raise
     attachment.close()

@@ -39,6 +39,11 @@ def recover(engine: Engine) -> None:
                 engine.volumes.use(point.name, container.id)
     lost = [container for container in containers if not _adopt(engine, container)]
     live = [container for container in containers if container.connection is not None]
+    for container in live:
+        for point in container.record.mounts:
+            if point.type == "volume":
+                engine.volumes.adopt_mount(point.name, container.id)
+    engine.volumes.unmount_unused()
     engine.networks.start({c.id: c.record.network_settings.get("plan") or {"mode": "none"} for c in live})
     ended = [container for container in lost if _settle(engine, container)]
     sweep(engine, {container.id for container in live})

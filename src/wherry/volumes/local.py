@@ -10,7 +10,8 @@ import secrets
 import shutil
 from collections.abc import Mapping
 
-from wherry.errors import InvalidParameter
+from wherry.errors import InvalidParameter, System
+from wherry.linux import mount, mountinfo
 from wherry.linux.filesystem import sync_directory
 
 DRIVER = "local"
@@ -27,6 +28,26 @@ def check_options(options: Mapping[str, str]) -> None:
     for key, needs in (("device", "type"), ("o", "device")):
         if options.get(key) and not options.get(needs) and not (key == "o" and options.get("type")):
             raise InvalidParameter(f"create volume: missing required option: {needs}")
+
+
+_FLAGS = {
+    "ro": mount.MS_RDONLY, "nosuid": mount.MS_NOSUID, "nodev": mount.MS_NODEV, "noexec": mount.MS_NOEXEC,
+    "sync": mount.MS_SYNCHRONOUS, "dirsync": mount.MS_DIRSYNC, "noatime": mount.MS_NOATIME,
+    "nodiratime": mount.MS_NODIRATIME, "relatime": mount.MS_RELATIME, "strictatime": mount.MS_STRICTATIME,
+    "bind": mount.MS_BIND, "rbind": mount.MS_BIND | mount.MS_REC,
+}  # fmt: skip
+_NO_FLAG = ("defaults", "rw", "suid", "dev", "exec", "async")
+
+
+def mount_flags(options: str) -> tuple[int, str]:
+    """The ``o`` of a volume, mount(8) style, as mount(2)'s flags and data."""
+    flags, data = 0, []
+    for word in filter(None, options.split(",")):
+        if word in _FLAGS:
+            flags |= _FLAGS[word]
+        elif word not in _NO_FLAG:
+            data.append(word)
+    return flags, ",".join(data)
 
 
 class LocalDriver:
@@ -48,6 +69,30 @@ class LocalDriver:
         os.chmod(f"{self.root}/{name}", 0o711)
         sync_directory(self.root)
         return self.path(name)
+
+    def mount(self, name: str, options: Mapping[str, str]) -> None:
+        """Mount what the options say (``type``, ``device``, ``o``) on the volume's directory. Idempotent."""
+        if not options.get("type") or self._is_mounted(name):
+            return
+        flags, data = mount_flags(options.get("o", ""))
+        device, kind = options.get("device", ""), options["type"]
+        try:
+            mount.mount(device, self.path(name), kind, flags, data)
+        except OSError as exc:
+            raise System(
+                f"error while mounting volume '{self.path(name)}': failed to mount local volume: mount {device}:"
+                f"{self.path(name)}, flags: {flags:#x}, data: {data}: {(exc.strerror or '').lower()}"
+            ) from exc
+
+    def unmount(self, name: str) -> None:
+        """Take the mount away; containers that still have it keep it until they end. Idempotent."""
+        if self._is_mounted(name):
+            mount.umount(self.path(name), mount.MNT_DETACH | mount.UMOUNT_NOFOLLOW)
+
+    def _is_mounted(self, name: str) -> bool:
+        return os.stat(self.path(name)).st_dev != os.stat(f"{self.root}/{name}").st_dev or any(
+            entry.mount_point == self.path(name) for entry in mountinfo.read()
+        )
 
     def discard(self, name: str) -> str | None:
         """Move a volume's directory out of sight, atomically; the path to hand to ``sweep``."""

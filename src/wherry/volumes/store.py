@@ -60,6 +60,7 @@ class Volumes:
         self._locks = KeyedLocks()
         self._users_lock = threading.Lock()
         self._users: dict[str, set[str]] = {}
+        self._mounted: dict[str, set[str]] = {}
         self.driver = LocalDriver(settings.data_root)
         for path in self.driver.leftovers():
             self.driver.sweep(path)
@@ -136,6 +137,43 @@ class Volumes:
             users.discard(container_id)
             if not users:
                 self._users.pop(name, None)
+
+    def mount(self, name: str, container_id: str) -> None:
+        """A container that starts needs the volume's content: mount it if its options ask for a mount."""
+        volume = self.get(name)
+        if not (volume.options or {}).get("type"):
+            return
+        with self._locks.hold(name):
+            self.driver.mount(name, volume.options or {})
+            with self._users_lock:
+                self._mounted.setdefault(name, set()).add(container_id)
+
+    def unmount(self, name: str, container_id: str) -> None:
+        """The container ended; the last one takes the mount away. Idempotent."""
+        with self._users_lock:
+            holders = self._mounted.get(name)
+            if holders is None:
+                return
+            holders.discard(container_id)
+            last = not holders
+        if last:
+            with self._locks.hold(name):
+                with self._users_lock:
+                    if self._mounted.get(name):
+                        return  # another one started meanwhile
+                    self._mounted.pop(name, None)
+                self.driver.unmount(name)
+
+    def unmount_unused(self) -> None:
+        """After a start and its adoptions: take mounts away that a crash left."""
+        for volume in self.all():
+            if (volume.options or {}).get("type") and not self._mounted.get(volume.name):
+                self.driver.unmount(volume.name)
+
+    def adopt_mount(self, name: str, container_id: str) -> None:
+        """A container that was found running holds the volume's mount."""
+        with self._users_lock:
+            self._mounted.setdefault(name, set()).add(container_id)
 
     def users(self, name: str) -> list[str]:
         """Ids of the containers that use the volume."""
