@@ -35,6 +35,11 @@ class App:
             self._transport = Transport(address, wake_engine if address.own else None)
         return self._transport
 
+    def close(self) -> None:
+        """Drop the idle connections."""
+        if self._transport is not None:
+            self._transport.close()
+
     @property
     def containers(self) -> "Containers":
         from wherry.client.containers import Containers

@@ -1,10 +1,10 @@
 """``attach``, and the attachment to an existing container that ``start -a`` shares."""
 
 from wherry.cli.app import App
-from wherry.cli.attachment import check_terminal, resize_container, send_signal
+from wherry.cli.attached_container import AttachedContainer
+from wherry.cli.attachment import check_terminal
 from wherry.cli.command import Command, Invocation
 from wherry.cli.errors import CommandFailed
-from wherry.cli.exit_watch import ExitWatch
 from wherry.cli.options import Option
 
 TYPE_CHECKING = False
@@ -16,36 +16,20 @@ def attach_to(
     app: App, container: "dict[str, Any]", *, stdin: bool, sig_proxy: bool, keys: str, start: bool = False
 ) -> int:
     """Stay with a container until it exits (its code) or the detach keys are typed (0)."""
-    from wherry.cli.detach_keys import parse_keys
-    from wherry.cli.session import Session
-    from wherry.cli.signal_relay import SignalRelay
-    from wherry.cli.terminal import RawMode
-
     container_id, tty = container["Id"], bool(container["Config"]["Tty"])
     stdin = stdin and bool(container["Config"]["OpenStdin"])
     check_terminal(stdin=stdin, tty=tty)
-    detach = parse_keys(keys) if tty and stdin else b""
-
-    def forward(number: int) -> None:
-        send_signal(app, container_id, number)
-
-    def resize() -> None:
-        resize_container(app, container_id)
-
-    with SignalRelay(forward=forward if sig_proxy else None, resize=resize if tty else None) as relay:
-        attach = app.containers.begin_attach(container_id, stdin=stdin, stdout=True, stderr=True, detach_keys=keys)
-        removed = bool(container["HostConfig"].get("AutoRemove"))
-        watch = ExitWatch(app, container_id, removed=removed and start, running=not start)
-        stream = attach.answer().detach()
-        watch.ready()
-        with RawMode(0 if tty and stdin else -1):
-            if start:
-                app.containers.start(container_id)
-            if tty:
-                resize()
-            if Session(stream, relay, tty=tty, stdin=0 if stdin else None, detach_keys=detach).run():
-                return 0
-        return watch.result(relay)
+    with AttachedContainer(
+        app,
+        container_id,
+        tty=tty,
+        stdin=stdin,
+        sig_proxy=sig_proxy,
+        detach_keys=keys,
+        removed=start and bool(container["HostConfig"].get("AutoRemove")),
+        running=not start,
+    ) as attached:
+        return attached.stay((lambda: app.containers.start(container_id)) if start else None)
 
 
 def _run(call: Invocation) -> int:

@@ -73,10 +73,13 @@ def _attached(
     detach = parse_keys(keys) if tty and interactive else b""
     with SignalRelay(resize=resize if tty else None) as relay, RawMode(0 if tty and interactive else -1):
         stream = app.exec.begin_start(exec_id, tty=tty, size=size).answer().detach()
-        if tty:
-            resize()
-        if Session(stream, relay, tty=tty, stdin=0 if interactive else None, detach_keys=detach).run():
-            return 0
+        try:
+            if tty:
+                resize()
+            if Session(stream, relay, tty=tty, stdin=0 if interactive else None, detach_keys=detach).run():
+                return 0
+        finally:
+            stream.close()
     return int(app.exec.inspect(exec_id)["ExitCode"] or 0)
 
 

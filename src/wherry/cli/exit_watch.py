@@ -36,6 +36,13 @@ class ExitWatch:
         """The engine watches from here on."""
         self._response = self._pending.answer()
 
+    def close(self) -> None:
+        """Stop watching."""
+        if self._response is not None:
+            self._response.close()
+        else:
+            self._pending.abandon()
+
     def result(self, relay: "SignalRelay") -> int:
         """The exit code; 125 if the engine cannot tell it. Signals go on being relayed meanwhile."""
         for _ in range(_ATTEMPTS):

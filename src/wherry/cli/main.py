@@ -89,7 +89,13 @@ def _dispatch(argv: "Sequence[str]") -> int:
     if not rest:
         return _root_help()
     app = _app(flags)
-    name, rest = rest[0], rest[1:]
+    try:
+        return _run_named(app, rest[0], rest[1:])
+    finally:
+        app.close()
+
+
+def _run_named(app: App, name: str, rest: list[str]) -> int:
     if name == "help":
         return _help_command(rest)
     if name in registry.GROUPS:

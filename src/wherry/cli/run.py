@@ -1,19 +1,16 @@
 """``run``: create, attach, watch for the exit, start, stay until the end, leave with the container's exit code."""
 
 from wherry.cli.app import App
-from wherry.cli.attachment import check_terminal, resize_container, send_signal
+from wherry.cli.attachment import check_terminal
 from wherry.cli.command import Command, Invocation
 from wherry.cli.container_options import RUN_OPTIONS
 from wherry.cli.create import build_config, create_container, with_help
 from wherry.cli.errors import CommandFailed, describe
-from wherry.cli.exit_watch import ExitWatch
 from wherry.errors import WherryError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
-
-    from wherry.client.connection import Connection
 
 
 def _run(call: Invocation) -> int:
@@ -57,51 +54,37 @@ def start_failure(exc: WherryError, name: str) -> CommandFailed:
 
 
 def _run_attached(call: Invocation, container_id: str, config: "dict[str, Any]", name: str) -> int:
-    from wherry.cli.detach_keys import parse_keys
-    from wherry.cli.session import Session
-    from wherry.cli.signal_relay import SignalRelay
-    from wherry.cli.terminal import RawMode
+    from wherry.cli.attached_container import AttachedContainer  # start-up cost: not for -d
 
     app, flags = call.app, call.flags
-    tty = bool(config["Tty"])
-    keys = parse_keys(flags.text("detach-keys")) if tty and config["AttachStdin"] else b""
+    container = AttachedContainer(
+        app,
+        container_id,
+        tty=config["Tty"],
+        stdin=config["AttachStdin"],
+        stdout=config["AttachStdout"],
+        stderr=config["AttachStderr"],
+        sig_proxy=flags.flag("sig-proxy"),
+        detach_keys=flags.text("detach-keys"),
+        removed=flags.flag("rm"),
+    )
 
-    def forward(number: int) -> None:
-        send_signal(app, container_id, number)
-
-    def resize() -> None:
-        resize_container(app, container_id)
-
-    with SignalRelay(forward=forward if flags.flag("sig-proxy") else None, resize=resize if tty else None) as relay:
-        # Both requests are sent before either answer is read: they cross on the way.
-        attach = app.containers.begin_attach(
-            container_id,
-            stdin=config["AttachStdin"],
-            stdout=config["AttachStdout"],
-            stderr=config["AttachStderr"],
-            detach_keys=flags.text("detach-keys"),
-        )
-        watch = ExitWatch(app, container_id, removed=flags.flag("rm"))
+    def start() -> None:
         try:
-            stream: Connection = attach.answer().detach()
-            watch.ready()
+            app.containers.start(container_id)
         except WherryError as exc:
-            raise with_help(describe(exc), name) from exc
-        with RawMode(0 if tty and config["AttachStdin"] else -1):
-            try:
-                app.containers.start(container_id)
-            except WherryError as exc:
-                failure = start_failure(exc, name)
-                stream.close()
-                if flags.flag("rm"):
-                    watch.result(relay)  # gone only when the engine says so
-                raise failure from exc
-            if tty:
-                resize()
-            session = Session(stream, relay, tty=tty, stdin=0 if config["AttachStdin"] else None, detach_keys=keys)
-            if session.run():
-                return 0
-        return watch.result(relay)
+            container.close_stream()
+            if flags.flag("rm"):
+                container.exit_code()  # the container is gone only when the engine says so
+            raise start_failure(exc, name) from exc
+
+    try:
+        with container:
+            return container.stay(start)
+    except CommandFailed:
+        raise
+    except WherryError as exc:
+        raise with_help(describe(exc), name) from exc
 
 
 RUN = Command(

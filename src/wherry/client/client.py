@@ -94,11 +94,15 @@ class Client:
         container = self._create(image, config, name)
         attach = self.containers.begin_attach(container, stdin=stdin is not None, stdout=True, stderr=True)
         watch = self.containers.begin_wait(container, "removed" if remove else "next-exit")
-        stream = attach.answer().detach()
-        exit_response = watch.answer()
+        try:
+            stream = attach.answer().detach()
+        except WherryError:
+            watch.abandon()
+            raise
         stdout: list[bytes] = []
         stderr: list[bytes] = []
         try:
+            exit_response = watch.answer()
             self.containers.start(container)
             if stdin is not None:
                 stream.send(stdin)
