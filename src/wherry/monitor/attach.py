@@ -5,7 +5,6 @@ its :class:`~wherry.monitor.stdio.Process` stop reading, so it slows the contain
 is gone is dropped at once. Input runs the other way with the same back-pressure.
 """
 
-import os
 import socket
 import struct
 from collections import deque
@@ -204,8 +203,3 @@ class Client:
         self._buffer.clear()
         self._buffered = 0
         self._target.client_gone(self, detached=detached)
-
-
-def discard(fd: int) -> None:
-    """Close a client's socket that found nothing to attach to."""
-    os.close(fd)
