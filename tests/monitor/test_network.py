@@ -172,7 +172,7 @@ def test_a_tcp_proxy_resets_when_nobody_listens_and_leaves_no_descriptor(machine
     fds = f"/proc/{box.connection.state()['monitor_pid']}/fd"
     before = len(os.listdir(fds))
     for _ in range(30):
-        with connect(port) as client, pytest.raises(ConnectionResetError):
+        with pytest.raises(ConnectionResetError), connect(port) as client:
             while client.recv(10):
                 pass
     wait_until(lambda: len(os.listdir(fds)) == before, what="descriptors closed")
