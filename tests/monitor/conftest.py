@@ -247,9 +247,25 @@ def machine() -> Iterator[Machine]:
             yield made
         finally:
             made.close()
+            remove_cgroups()
             log = made.log_file.read_text(errors="replace")
             print(log)
             assert "Traceback" not in log, log
+
+
+def remove_cgroups() -> None:
+    """This process's cgroups, and those of containers whose monitor a test killed (an engine would sweep them)."""
+    mounted = Path("/sys/fs/cgroup")
+    name = f"wherry-test-{os.getpid()}"
+    for top in (*mounted.glob(name), *mounted.glob(f"*/{name}")):
+        if top.is_symlink() or top.parent.is_symlink():
+            continue
+        for child in top.iterdir():
+            if child.is_dir():
+                processes = child / "cgroup.procs"
+                wait_until(lambda: not processes.read_text(), what="end of a container")  # noqa: B023 - called here
+                child.rmdir()
+        top.rmdir()
 
 
 _ends: list[socket.socket] = []
