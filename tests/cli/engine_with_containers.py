@@ -16,6 +16,7 @@ class ContainerEngine:
     image_present: bool = True
     start_error: str = ""
     drop_waits: int = 0
+    forgetful: bool = False
     echo: bool = False
     created: list[dict[str, Any]] = field(default_factory=list)
     verbs: list[str] = field(default_factory=list)
@@ -24,6 +25,7 @@ class ContainerEngine:
     def __post_init__(self) -> None:
         self._started = threading.Event()
         self._ended = threading.Event()
+        self._asked_again = threading.Event()
 
     def __call__(self, request: Request) -> bool:
         verb = request.path.strip("/").split("/")[-1]
@@ -53,16 +55,35 @@ class ContainerEngine:
         if self.echo:
             while data := request.sock.recv(65536):
                 request.raw(b"\x01\0\0\0" + len(data).to_bytes(4, "big") + data)
+        if self.forgetful:
+            self._asked_again.wait(5)
         request.raw(self.output)
         self._ended.set()
         return False
 
     def _wait(self, request: Request) -> bool:
+        if self.forgetful:
+            return self._wait_forgetfully(request)
         request.chunked_head()
         if self.drop_waits:
             self.drop_waits -= 1
             self._ended.wait(5)
             return False
+        self._ended.wait(5)
+        request.chunk(b'{"StatusCode":%d}\n' % self.code)
+        request.raw(b"0\r\n\r\n")
+        return True
+
+    def _wait_forgetfully(self, request: Request) -> bool:
+        """The engine dies under the first question, and knows nothing any more once the container has ended."""
+        if self._ended.is_set():
+            request.answer(404, {"message": "No such container"})
+            return True
+        request.chunked_head()
+        if self.verbs.count("wait") == 1:
+            self._started.wait(5)
+            return False
+        self._asked_again.set()
         self._ended.wait(5)
         request.chunk(b'{"StatusCode":%d}\n' % self.code)
         request.raw(b"0\r\n\r\n")

@@ -69,6 +69,13 @@ def test_the_exit_code_survives_an_engine_that_goes_away(serve: Serve, wherry: R
     assert engine.verbs.count("wait") == 3
 
 
+def test_the_exit_is_asked_for_again_while_the_container_runs(serve: Serve, wherry: Run) -> None:
+    """With ``--rm`` a later question finds nothing: the engine was killed and has swept the container."""
+    engine = ContainerEngine(output=OUT_AND_ERR, code=6, forgetful=True)
+    outcome = wherry("-H", serve(engine).host, "run", "--rm", "busybox")
+    assert outcome.code == 6 and outcome.stdout == "out\n"
+
+
 def test_everything_typed_reaches_the_container_and_its_end_too(serve: Serve, tmp_path: Path) -> None:
     source = tmp_path / "typed"
     source.write_bytes(os.urandom(3_000_000))

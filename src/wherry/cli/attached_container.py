@@ -98,6 +98,7 @@ class AttachedContainer:
                 tty=self._tty,
                 stdin=0 if self._stdin else None,
                 detach_keys=self._typed_keys,
+                watch=self._watch,
             )
             if session.run():
                 return 0

@@ -13,6 +13,10 @@ from wherry.client.connection import Connection
 from wherry.client.errors import ConnectionLost
 from wherry.client.streams import STDERR, SYSTEM_ERROR, Demultiplexer
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from wherry.cli.exit_watch import ExitWatch
+
 _READABLE = select.POLLIN | select.POLLHUP | select.POLLERR | select.POLLNVAL
 
 
@@ -29,6 +33,7 @@ class Session:
         detach_keys: bytes = b"",
         stdout: int = 1,
         stderr: int = 2,
+        watch: "ExitWatch | None" = None,
     ) -> None:
         self._stream = stream
         self._relay = relay
@@ -38,6 +43,7 @@ class Session:
         self._outputs = (stdout, stderr)
         self._unsent = b""
         self._input_ended = stdin is None
+        self._watch = watch
 
     def run(self) -> bool:
         sock = self._stream.sock
@@ -51,7 +57,12 @@ class Session:
             reading = self._stdin is not None and not self._input_ended and not self._unsent
             if reading and self._stdin is not None:
                 interests[self._stdin] = select.POLLIN
+            watched = self._watch.descriptor if self._watch is not None else -1
+            if watched >= 0:
+                interests[watched] = select.POLLIN
             ready = self._relay.wait(interests)
+            if self._watch is not None and ready.get(watched, 0):
+                self._watch.notice()
             if reading and self._stdin is not None and ready.get(self._stdin, 0) & _READABLE and self._read_input():
                 return True
             if self._unsent:
