@@ -214,7 +214,7 @@ class Runner:
 
     def close(self) -> None:
         """Remove what the test left."""
-        for running in self._running:
+        for running in reversed(self._running):  # the owner of a shared pid namespace ends last
             running.end()
 
 

@@ -122,6 +122,25 @@ def test_s35_a_cwd_through_a_descriptor_is_refused(runner: Runner, number: int) 
         running.execute("pwd", cwd=f"/proc/self/fd/{number}")
 
 
+def test_s35_the_cwd_of_a_passed_descriptor_is_refused(runner: Runner) -> None:
+    """CVE-2024-21626 with a directory of the host that really is there."""
+    leak = os.open("/etc", os.O_RDONLY | os.O_DIRECTORY)
+    saved = os.dup(3) if os.path.exists("/proc/self/fd/3") else None
+    os.dup2(leak, 3, inheritable=True)
+    spec = shell("pwd; cat hostname")
+    spec["process"]["cwd"] = "/proc/self/fd/3"
+    try:
+        with pytest.raises(RuntimeFailure, match="outside of container mount namespace root"):
+            runner.run(spec, preserve_fds=1)
+    finally:
+        os.close(3)
+        if saved is not None:
+            os.dup2(saved, 3, inheritable=False)
+            os.close(saved)
+        if leak != 3:
+            os.close(leak)
+
+
 def test_s54_an_exec_is_confined_like_the_init(runner: Runner) -> None:
     script = (
         "grep -E 'Cap|NoNew|Seccomp|Groups' /proc/self/status; cat /proc/self/cgroup;"
@@ -148,14 +167,24 @@ def test_s54_an_exec_is_in_the_containers_cgroups_on_the_host(runner: Runner) ->
         assert file.read() == wanted
 
 
-def test_s53_the_waiting_init_is_not_dumpable(runner: Runner) -> None:
-    """CVE-2016-9962: /proc files of a non-dumpable process belong to root and need CAP_SYS_PTRACE."""
-    spec = base_spec("sleep", "60")
-    spec["process"]["user"] = {"uid": 1000, "gid": 1000}
-    running = runner.create(spec)
-    assert os.stat(f"/proc/{running.created.pid}/fd").st_uid == 0
-    start_container(running.created)
-    assert os.stat(f"/proc/{running.created.pid}/fd").st_uid == 1000
+def test_s53_a_waiting_process_cannot_be_inspected_from_inside(runner: Runner) -> None:
+    """CVE-2016-9962: the same uid and capabilities would be enough, were the process dumpable."""
+    running = runner.start(base_spec("sleep", "60"))
+    spec = base_spec("sleep", "50")
+    for entry in spec["linux"]["namespaces"]:
+        if entry["type"] == "pid":
+            entry["path"] = f"/proc/{running.created.pid}/ns/pid"
+    waiting = runner.create(spec)
+    with open(f"/proc/{waiting.created.pid}/status", encoding="ascii") as file:
+        inside = next(line for line in file if line.startswith("NSpid")).split()[-1]
+    result = running.execute(
+        "sh", "-c", f"cat /proc/{inside}/environ; readlink /proc/{inside}/fd/*; ls /proc/{inside}/cwd/"
+    )
+    assert "Permission denied" in result.output
+    assert "ENGINE" not in result.output
+    assert result.status != 0
+    start_container(waiting.created)
+    assert running.execute("cat", f"/proc/{inside}/environ").status == 0
 
 
 def test_s53_a_container_cannot_read_an_execs_descriptors(runner: Runner) -> None:
