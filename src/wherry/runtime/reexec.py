@@ -7,15 +7,15 @@ not allowed, a copy in a memfd with all seals (2.5 ms).
 
 import os
 import sys
-from typing import NoReturn
 
 from wherry.linux.memfd import sealed_copy
 
 _BOOT = "import sys;sys.path.insert(0,sys.argv.pop(1));import wherry.runtime.commands as c;c.run()"
 
 
-def reexecute(arguments: list[str]) -> NoReturn:
-    """Run the commands from a protected interpreter, without site and without the environment's Python settings.
+def reexecute(arguments: list[str]) -> None:
+    """Run the commands from a protected interpreter, without site and without the environment's Python settings;
+    does not return.
 
     argv[0] is the interpreter's real path: from it the standard library is found.
     """
