@@ -83,5 +83,7 @@ def test_r15_a_killed_monitor_takes_its_container_along_and_is_noticed(fresh_eng
     while json.loads(fresh_engine.wherry("inspect", "orphan").stdout)[0]["State"]["Running"]:
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    assert not os.path.exists(f"/proc/{pid}")
+    while os.path.exists(f"/proc/{pid}"):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
     assert fresh_engine.wherry("start", "orphan").stdout == "orphan\n"

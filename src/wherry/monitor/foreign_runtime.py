@@ -57,10 +57,12 @@ class ForeignRuntime:
         try:
             sandbox.before_create()
             self._mount_rootfs()
-            self._write_config(joins_network=sandbox.runtime_fd is not None)
+            self._write_config(network_fd=sandbox.runtime_fd)
             self._cgroups = cgroups_module.attach(self._cgroups_path)
             self._exists = True  # a create that fails half-way may leave state behind
-            running = self._run_process(["create", "--bundle", self._bundle], [self._id], streams)
+            # runc takes the namespace it runs in for the host's, and refuses the sysctls of that.
+            with sandbox.on_host():
+                running = self._run_process(["create", "--bundle", self._bundle], [self._id], streams)
             sandbox.in_container(running.pid)
             return running
         except BaseException:
@@ -77,15 +79,15 @@ class ForeignRuntime:
         mount_overlay_at(self._rootfs, target)
         self._mounted = True
 
-    def _write_config(self, *, joins_network: bool) -> None:
+    def _write_config(self, *, network_fd: int | None) -> None:
         spec = self._spec.load()
         spec["ociVersion"] = _SPEC_VERSION
         if self._rootfs is not None:
             spec["root"] = {"path": "rootfs", "readonly": bool((spec.get("root") or {}).get("readonly"))}
         linux = dict(spec.get("linux") or {})
-        if joins_network:
+        if network_fd is not None:
             linux["namespaces"] = [
-                {"type": "network", "path": f"/proc/{os.getpid()}/ns/net"} if n["type"] == "network" else n
+                {"type": "network", "path": f"/proc/{os.getpid()}/fd/{network_fd}"} if n["type"] == "network" else n
                 for n in linux.get("namespaces") or []
             ]
         spec["linux"] = linux

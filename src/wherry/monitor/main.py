@@ -24,7 +24,7 @@ from wherry.monitor.foreign_runtime import ForeignRuntime
 from wherry.monitor.loop import Loop
 from wherry.monitor.own_runtime import OwnRuntime
 from wherry.monitor.protocol import Receiver
-from wherry.monitor.proxy import serve_proxies, socket_in
+from wherry.monitor.proxy import TcpProxy, UdpProxy, serve_proxies, socket_in
 from wherry.monitor.sandbox import Sandbox
 
 # How long clients may take to read the rest after the container is over.
@@ -87,6 +87,7 @@ def _serve(
     runtime = ForeignRuntime(request, spec) if request.get("runtime") else OwnRuntime(request, spec)
 
     over = False
+    proxies: list[TcpProxy | UdpProxy] = []
 
     def on_over() -> None:
         nonlocal over
@@ -94,6 +95,8 @@ def _serve(
             over = True
             # The socket's name goes first: a new monitor of this container may bind it as soon as we hang up.
             unwatched = not control.watched
+            for proxy in proxies:
+                proxy.close()  # a container that wants the same port may start as soon as we hang up
             _remove_tree(run_dir)
             control.close()
             if unwatched:
@@ -113,7 +116,7 @@ def _serve(
         sandbox.prepare()
         if listeners:
             make = socket_in(sandbox.host_fd, sandbox.namespace_fd)
-            serve_proxies(loop, plan.get("proxies", []), listeners, make)
+            proxies += serve_proxies(loop, plan.get("proxies", []), listeners, make)
     except WherryError as exc:
         container.fail_create(exc)
     container.create()

@@ -38,18 +38,25 @@ def socket_in(host_fd: int, here_fd: int) -> SocketMaker:
     return make
 
 
-def serve_proxies(loop: Loop, proxies: list[dict[str, Any]], listeners: list[int], make: SocketMaker) -> None:
-    """Begin to serve the plan's ``proxies`` on their listening descriptors (owned by the proxies now)."""
+def serve_proxies(
+    loop: Loop, proxies: list[dict[str, Any]], listeners: list[int], make: SocketMaker
+) -> "list[TcpProxy | UdpProxy]":
+    """Begin to serve the plan's ``proxies`` on their listening descriptors (owned by the proxies now).
+
+    Closing them gives the ports back, whatever connections and clients live on.
+    """
+    served: list[TcpProxy | UdpProxy] = []
     for proxy in proxies:
         fd = listeners[proxy["listener"]]
         address = (proxy["address"], proxy["port"])
         if proxy["protocol"] == "tcp":
-            TcpProxy(loop, fd, address, make)
+            served.append(TcpProxy(loop, fd, address, make))
         elif proxy["protocol"] == "udp":
-            UdpProxy(loop, fd, address, make)
+            served.append(UdpProxy(loop, fd, address, make))
         else:
             report(f"proxy for protocol {proxy['protocol']} is not supported")
             os.close(fd)
+    return served
 
 
 def _family(address: tuple[str, int]) -> int:
@@ -90,7 +97,13 @@ class TcpProxy:
                 client.close()
 
     def _resume(self) -> None:
-        self._loop.add(self._listener.fileno(), EPOLLIN, self._on_ready)
+        if self._listener.fileno() >= 0:
+            self._loop.add(self._listener.fileno(), EPOLLIN, self._on_ready)
+
+    def close(self) -> None:
+        """Accept no more, free the port; connections go on."""
+        self._loop.remove(self._listener.fileno())
+        self._listener.close()
 
 
 class _Direction:
@@ -256,6 +269,11 @@ class UdpProxy:
 
     def _forget(self, peer: Any) -> None:
         del self._sessions[peer]
+
+    def close(self) -> None:
+        """Take no more, free the port; what is answered now is lost."""
+        self._loop.remove(self._listener.fileno())
+        self._listener.close()
 
 
 class _UdpSession:

@@ -7,6 +7,8 @@ makes it and the monitor joins it between create and start.
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from wherry.linux.namespaces import CLONE_NEWNET, open_namespace, setns, unshare
@@ -63,6 +65,19 @@ class Sandbox:
         self._configured = True
         if self._host is not None and self._late:
             self._enter(pid)
+
+    @contextmanager
+    def on_host(self) -> Iterator[None]:
+        """Be in the host's namespace for a moment: what is started now is born there."""
+        if self.host_fd < 0:
+            yield
+            return
+        setns(self.host_fd, CLONE_NEWNET)
+        try:
+            yield
+        finally:
+            if self.namespace_fd >= 0:
+                setns(self.namespace_fd, CLONE_NEWNET)
 
     def _enter(self, pid: int) -> None:
         if self.namespace_fd >= 0:
