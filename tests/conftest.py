@@ -16,16 +16,22 @@ import pytest
 
 from tests.engine_under_test import EngineUnderTest
 from tests.host_state import HostState
+from wherry.linux import features
 
 IN_CI = bool(os.environ.get("CI"))
 
 
-@pytest.fixture(scope="session", autouse=True)
-def report_machine() -> None:
-    """Say once on what this suite runs; a failure report without it is half a report."""
-    kernel = os.uname().release
+def pytest_report_header() -> list[str]:
+    """On what the suite runs and, by name, which kernel features it probed and uses; a report without is half one."""
     controllers = "v2" if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else "v1"
-    sys.stderr.write(f"\nwherry tests: uid {os.getuid()}, kernel {kernel}, cgroup {controllers}\n")
+    if controllers == "v1" and os.path.exists("/sys/fs/cgroup/unified"):
+        controllers = "v1 hybrid"
+    found = features.report()
+    return [
+        f"wherry: uid {os.getuid()}, kernel {os.uname().release}, cgroup {controllers}",
+        "kernel features used: " + ", ".join(name for name, there in found.items() if there),
+        "kernel features missing: " + (", ".join(name for name, there in found.items() if not there) or "none"),
+    ]
 
 
 @pytest.fixture(autouse=True)

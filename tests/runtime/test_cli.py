@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jsonschema
@@ -24,16 +24,25 @@ from wherry.linux import mountinfo
 
 pytestmark = pytest.mark.privileged
 
-_SCHEMAS = os.path.join(os.path.dirname(__file__), "schemas")
+_SCHEMAS = os.path.join(os.path.dirname(__file__), "../../../shared/reference/oci-runtime")
 
 
-def _registry() -> referencing.Registry[Any]:
-    """The specification's schemas, by the names that they refer to each other with."""
+@pytest.fixture
+def oci_schema() -> Callable[[str, Any], None]:
+    """``check(name, value)``: validate against a schema of the runtime specification, where its files are at hand."""
+    if not os.path.isdir(_SCHEMAS):
+        pytest.skip("the specification's schemas are not part of the project")
     resources = []
     for name in os.listdir(_SCHEMAS):
         with open(f"{_SCHEMAS}/{name}", encoding="utf-8") as file:
             resources.append((name, referencing.jsonschema.DRAFT4.create_resource(json.load(file))))
-    return referencing.Registry().with_resources(resources)
+    registry: referencing.Registry[Any] = referencing.Registry().with_resources(resources)
+
+    def check(name: str, value: Any) -> None:
+        with open(f"{_SCHEMAS}/{name}", encoding="utf-8") as file:
+            jsonschema.validate(value, json.load(file), registry=registry)
+
+    return check
 
 
 class Runtime:
@@ -117,12 +126,10 @@ def test_a_container_goes_through_its_states(runtime: Runtime) -> None:
     runtime("delete", "--force", "c1")
 
 
-def test_the_state_follows_the_schema(runtime: Runtime) -> None:
+def test_the_state_follows_the_schema(runtime: Runtime, oci_schema: Callable[[str, Any], None]) -> None:
     runtime.configure({**base_spec("true"), "annotations": {"a": "b"}})
     runtime("create", "-b", runtime.bundle, "c1")
-    with open(f"{_SCHEMAS}/state-schema.json", encoding="utf-8") as file:
-        schema = json.load(file)
-    jsonschema.validate(runtime.state("c1"), schema, registry=_registry())
+    oci_schema("state-schema.json", runtime.state("c1"))
     assert runtime.state("c1")["annotations"] == {"a": "b"}
 
 
@@ -292,11 +299,9 @@ def test_the_written_spec_runs(runtime: Runtime) -> None:
     assert runtime("run", "-b", runtime.bundle, "c1") == "from the default spec\n"
 
 
-def test_features_follow_the_schema(runtime: Runtime) -> None:
-    with open(f"{_SCHEMAS}/features-schema.json", encoding="utf-8") as file:
-        schema = json.load(file)
+def test_features_follow_the_schema(runtime: Runtime, oci_schema: Callable[[str, Any], None]) -> None:
     said = json.loads(runtime("features"))
-    jsonschema.validate(said, schema, registry=_registry())
+    oci_schema("features-schema.json", said)
     assert said["ociVersionMax"].startswith("1.2")
 
 
