@@ -140,24 +140,30 @@ class Docker(Engine):
         super().stop()
 
 
+def podman_runtime() -> str:
+    """crun, or runc where crun refuses the machine's cgroups (hybrid v1 with a controller on v2)."""
+    hybrid = Path("/sys/fs/cgroup/unified/cgroup.controllers")
+    if hybrid.exists() and hybrid.read_text().strip():
+        return _which("runc")
+    return _which("crun")
+
+
 class Podman(Engine):
-    """Debian's podman with crun."""
+    """Debian's podman, with crun where it runs."""
 
     name = "podman"
 
     def __init__(self) -> None:
         super().__init__()
+        self._runtime = podman_runtime()
         self.prefix = [
             _which("podman"), "--root", str(self.root / "data"), "--runroot", str(self.root / "run"),
-            "--cgroup-manager", "cgroupfs", "--runtime", _which("crun"), "--events-backend", "file",
+            "--cgroup-manager", "cgroupfs", "--runtime", self._runtime, "--events-backend", "file",
         ]  # fmt: skip
 
     def version(self) -> str:
-        return (
-            self.output("--version")
-            + ", "
-            + subprocess.run(["crun", "--version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
-        )
+        shown = subprocess.run([self._runtime, "--version"], capture_output=True, text=True, check=True).stdout
+        return f"{self.output('--version')} with {shown.splitlines()[0]}"
 
     def load_busybox(self, tar: Path) -> None:
         self.output("import", "-c", 'CMD ["sh"]', "-c", "ENV PATH=/bin:/usr/bin:/sbin", str(tar), "localhost/busybox")
