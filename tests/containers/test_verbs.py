@@ -433,3 +433,9 @@ def test_a_volume_with_mount_options_is_mounted_while_it_is_used(client: docker.
         container.remove(force=True)
     broken.remove()
     volume.remove()
+
+
+def test_a_published_port_can_be_published_again_at_once(engine: EngineUnderTest) -> None:
+    for number in range(12):
+        done = engine.wherry("run", "--rm", "-p", "127.0.0.1:18473:80", "busybox", "echo", str(number))
+        assert done.stdout == f"{number}\n"

@@ -24,11 +24,12 @@ class Endings:
             self._ids.discard(container_id)
             self._changed.notify_all()
 
-    def wait(self, timeout_seconds: float) -> bool:
-        """Wait until those that are ending now have finished; False when there is none to wait for, or the time is
-        up."""
+    def pending(self) -> frozenset[str]:
+        """Those that are ending now. To be asked before trying what may collide with them."""
         with self._changed:
-            pending = set(self._ids)
-            if not pending:
-                return False
-            return self._changed.wait_for(lambda: not pending & self._ids, timeout_seconds)
+            return frozenset(self._ids)
+
+    def wait(self, pending: frozenset[str], timeout_seconds: float) -> bool:
+        """Wait until all of ``pending`` have finished; False when there were none, or the time is up."""
+        with self._changed:
+            return bool(pending) and self._changed.wait_for(lambda: not pending & self._ids, timeout_seconds)

@@ -24,12 +24,15 @@ from wherry.containers.spec import SpecInputs, build_spec
 from wherry.containers.user import resolve as resolve_user
 from wherry.errors import Conflict, InvalidParameter, NotModified, System, Unavailable, WherryError
 from wherry.linux.boot import boot_id
+from wherry.log import get_logger
 from wherry.logs import options as log_options
 from wherry.network.controller import Attachment
 from wherry.network.ipam import PoolExhausted
 from wherry.network.ports import PortBinding, PortUnavailable
 from wherry.runtime.failure import StartFailed
 from wherry.snapshots.chain_id import ChainId
+
+_logger = get_logger(__name__)
 
 # Clients look for what follows it; dockerd's chain of components is part of the text that scripts match.
 _RUNTIME_PREFIX = (
@@ -59,6 +62,12 @@ def start_locked(services: Services, container: Container) -> None:
     except WherryError as exc:
         error = _translate(exc)
         _record_failure(services, container, exc, error)
+        raise error from exc
+    except Exception as exc:
+        # The kernel's refusal, or a bug: the container must not stay half started, nor its --rm be forgotten.
+        _logger.exception("start container %s", container.id)
+        error = System(f"start container {container.id}: {exc}")
+        _record_failure(services, container, error, error)
         raise error from exc
     publish(services.events, container, "start")
 
@@ -208,12 +217,13 @@ def _attach(services: Services, container: Container, joined: dict[str, Containe
             mac=(endpoint.mac_address if endpoint else "") or record.config.mac_address,
         )
 
+    ending = services.endings.pending()
     try:
         try:
             return attach()
         except (PortUnavailable, PoolExhausted):
             # A container that is just over may still hold what we want.
-            if not services.endings.wait(_ENDINGS_SECONDS):
+            if not services.endings.wait(ending, _ENDINGS_SECONDS):
                 raise
             return attach()
     except System as exc:

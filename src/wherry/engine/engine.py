@@ -111,7 +111,7 @@ class Engine:
 
     def close(self) -> None:
         """Finish background work and give host resources back that no container needs. Containers live on."""
-        self.services.endings.wait(_ENDINGS_SECONDS)
+        self.services.endings.wait(self.services.endings.pending(), _ENDINGS_SECONDS)
         self.workers.close()
         self.networks.stop_if_unused()
         self.images.close()

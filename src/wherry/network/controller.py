@@ -20,7 +20,7 @@ from wherry.metadata.database import Database
 from wherry.network.bridge import Bridge
 from wherry.network.firewall import BridgeRules, Firewall, Published
 from wherry.network.ipam import AddressPool
-from wherry.network.ports import PortBinding, PublishedPort, publish
+from wherry.network.ports import PortBinding, PortUnavailable, PublishedPort, publish
 from wherry.network.store import NetworkRecord, load_networks
 from wherry.settings import Settings
 
@@ -163,7 +163,7 @@ class NetworkController:
         endpoint = _Endpoint(address, published, details, name)
         try:
             if published:
-                self._firewall.publish(published)
+                self._publish(published)
         except BaseException:
             pool.release(address)
             for port in listeners:
@@ -194,6 +194,16 @@ class NetworkController:
             "name": name,
         }  # fmt: skip
         return Attachment(plan, listeners, {"bridge": details}, _ports(listeners, exposed), str(address))
+
+    def _publish(self, published: Sequence[Published]) -> None:
+        try:
+            self._firewall.publish(published)
+        except FileExistsError as exc:
+            # Its socket is free, its rule not yet: the container before us is over and not detached.
+            first = published[0]
+            raise PortUnavailable(
+                f"Bind for {first.host_ip}:{first.host_port} failed: port is already allocated"
+            ) from exc
 
     def detach(self, container_id: str) -> None:
         """Give back address and ports. A container that is not attached is no error."""
