@@ -65,6 +65,9 @@ class Dispatcher:
             self._events.put(None)
             for thread in self._threads:
                 thread.join()
+            # Here and not by the reader: it may see the flag before the wake-up was written.
+            self._epoll.close()
+            os.close(self._wake)
 
     def _read(self) -> None:
         while not self._closing:
@@ -77,8 +80,6 @@ class Dispatcher:
                     channel.finish()
         for channel in tuple(self._channels.values()):
             channel.finish()
-        self._epoll.close()
-        os.close(self._wake)
 
     def _call(self) -> None:
         while (call := self._events.get()) is not None:
