@@ -160,6 +160,10 @@ class Podman(Engine):
             _which("podman"), "--root", str(self.root / "data"), "--runroot", str(self.root / "run"),
             "--cgroup-manager", "cgroupfs", "--runtime", self._runtime, "--events-backend", "file",
         ]  # fmt: skip
+        # Its own default limits are above this machine's hard ones, and it refuses to start then.
+        settings = self.root / "containers.conf"
+        settings.write_text('[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]\n')
+        self.environment["CONTAINERS_CONF"] = str(settings)
 
     def version(self) -> str:
         shown = subprocess.run([self._runtime, "--version"], capture_output=True, text=True, check=True).stdout

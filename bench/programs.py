@@ -4,7 +4,6 @@ import json
 import os
 import secrets
 import shutil
-import tarfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -32,8 +31,7 @@ def make_bundle(directory: Path, busybox: Path) -> Path:
     """An OCI bundle of busybox that runs ``true``, from runc's own default config."""
     root = directory / "bundle" / "rootfs"
     root.mkdir(parents=True)
-    with tarfile.open(busybox) as archive:
-        archive.extractall(root, filter="fully_trusted")  # our own archive, made a moment ago
+    command_seconds([shutil.which("tar") or "tar", "-xf", str(busybox), "-C", str(root)], dict(os.environ))
     command_seconds([shutil.which("runc") or "runc", "spec", "--bundle", str(root.parent)], dict(os.environ))
     config = json.loads((root.parent / "config.json").read_text())
     config["process"]["args"] = ["true"]
