@@ -47,8 +47,11 @@ class OwnRuntime:
     def _create(self, streams: Streams, sandbox: Sandbox) -> tuple[Message, list[int]]:
         """In the helper."""
         spec = self._spec.load()
-        sandbox.before_create()
         linux = spec["linux"]
+        # The links come up while the init builds its root, unless it sets something of theirs.
+        links_first = any(".conf." in name or ".neigh." in name for name in linux.get("sysctl") or ())
+        if links_first:
+            sandbox.before_create()
         cgroups = cgroups_module.create(
             linux.get("cgroupsPath"), container_id=self._id, resources=linux.get("resources")
         )
@@ -63,9 +66,11 @@ class OwnRuntime:
                 cgroups=cgroups,
                 reaper=self._reaper,
                 die_with_parent=True,
+                meanwhile=None if links_first else sandbox.before_create,
             )
             try:
                 sandbox.in_container(created.pid)
+                sandbox.wait_operational()
             except BaseException:
                 created.kill()
                 raise

@@ -60,6 +60,15 @@ class Sandbox:
         self._enter(pid)
         self._configure(self._host)
 
+    def wait_operational(self) -> None:
+        """In the helper, last: until packets pass. What the program sends before would be lost, and an ARP request
+        is repeated only a second later."""
+        if self._host is None:
+            return
+        for interface in self._plan.get("interfaces", []):
+            if not self._host.wait_operational(interface["host_name"], interface["bridge"]):
+                report(f"link {interface['host_name']} is not up yet: the container starts without it")
+
     def created(self, pid: int) -> None:
         """In the monitor, after every create."""
         self._configured = True

@@ -6,6 +6,7 @@ and confining (``init.py``) happens in the child.
 
 import os
 import socket
+from collections.abc import Callable
 from typing import Any
 
 from wherry.linux import mount, mount_api
@@ -95,6 +96,7 @@ def create_container(
     pivot: bool = True,
     reaper: bool = False,
     die_with_parent: bool = False,
+    meanwhile: Callable[[], None] | None = None,
 ) -> Created:
     """Set the container up and return with its init waiting.
 
@@ -105,6 +107,8 @@ def create_container(
     unix socket; the init waits for a connection to it instead of ``Created.start_socket``, so the caller may exit.
     ``preserve_fds``: how many descriptors from 3 up the program gets; they must be inheritable.
     ``reaper``: PID 1 is a reaper and the program its child. ``die_with_parent``: it does not outlive the caller.
+    ``meanwhile`` is called in this process while the init builds its root: for what the program needs and the root
+    does not, such as the links of its network namespace.
     Raises RuntimeFailure or SpecInvalid; nothing is left behind then, except what the caller made.
     """
     check_supported(spec)
@@ -144,7 +148,7 @@ def create_container(
         child = spawn(plan, talk, lambda: run_init(setup), cgroups)
         talk.child.close()
         try:
-            created = _guide(setup, child, console_socket)
+            created = _guide(setup, child, console_socket, meanwhile)
         except BaseException:
             abandon(child)
             raise
@@ -186,12 +190,14 @@ def _open_root(spec: dict[str, Any], bundle: str, rootfs: OverlayRootfs | None) 
     return tree
 
 
-def _guide(setup: Setup, child: Child, console_socket: str | None) -> Created:
+def _guide(setup: Setup, child: Child, console_socket: str | None, meanwhile: Callable[[], None] | None) -> Created:
     """The parent's side: attributes that are set from outside, and the child's requests, until it is ready."""
     created = Created(child.pid, child.pidfd, warnings=setup.process.warnings)
     try:
         created.warnings += apply_rlimits(child.pid, setup.process.rlimits)
         created.warnings += set_oom_score(child.pid, setup.process.oom_score_adj)
+        if meanwhile is not None:
+            meanwhile()
         while True:
             tag, _, fd = handshake.receive(setup.talk.parent)
             if tag == handshake.READY:
