@@ -1,10 +1,10 @@
 """P1-P5, P7, P16: what a container's life costs, ours next to docker and podman."""
 
-import socket
 import time
 from collections.abc import Callable
+from pathlib import Path
 
-from bench.measure import Row, command_seconds, interleave
+from bench.measure import Row, Verdict, command_seconds, interleave
 from bench.peers import Docker, Engine, Podman, Wherry, pss_bytes
 
 _LIVE_STEPS = (0, 100, 250)
@@ -61,8 +61,6 @@ def python_sdk(ours: Wherry, bwrap: str, repetitions: int) -> Row:
         {"wherry": sdk, "bwrap": lambda: command_seconds(bare, ours.environment)}, repetitions=repetitions
     )
     row.ratio("wherry", "bwrap", 4)
-    from bench.measure import Verdict
-
     row.verdicts.append(Verdict("wherry", row.series["wherry"].median, 25, " ms"))
     return row
 
@@ -117,17 +115,15 @@ def live_containers(ours: Wherry, repetitions: int) -> Row:
 
 def memory(ours: Wherry, docker: Docker, containers: int = 20) -> Row:
     """P16: the engine at rest, and each idle container's share, as proportional set size."""
-    from bench.measure import Verdict
-
     row = Row("P16", "memory")
     for engine in (ours, docker):
         engine.output("ps")
-        before = set(engine.service_pids())
-        idle = sum(pss_bytes(pid) for pid in before)
+        idle = sum(pss_bytes(pid) for pid in engine.service_pids())
+        others = set(_monitors(engine))
         ids = [engine.output("run", "-d", _image(engine), "sleep", "100000") for _ in range(containers)]
         time.sleep(1)
-        after = _monitors(engine)
-        per_container = sum(pss_bytes(pid) for pid in after) / containers
+        own = [pid for pid in _monitors(engine) if pid not in others]
+        per_container = sum(pss_bytes(pid) for pid in own) / len(own)
         engine.output("rm", "-f", *ids)
         row.notes.append(
             f"{engine.name}: engine {idle / 2**20:.1f} MB PSS, per container {per_container / 2**20:.2f} MB"
@@ -139,8 +135,6 @@ def memory(ours: Wherry, docker: Docker, containers: int = 20) -> Row:
 
 
 def _monitors(engine: Engine) -> list[int]:
-    from pathlib import Path
-
     name = "wherry-monitor" if isinstance(engine, Wherry) else "containerd-shim"
     found = []
     for comm in Path("/proc").glob("[0-9]*/comm"):
@@ -150,9 +144,3 @@ def _monitors(engine: Engine) -> list[int]:
         except OSError:
             continue  # it ended while we looked
     return found
-
-
-def answers(path: str) -> bool:
-    """Whether something accepts on a unix socket."""
-    with socket.socket(socket.AF_UNIX) as probe:
-        return probe.connect_ex(path) == 0
