@@ -7,6 +7,8 @@ unless they run in the foreground. Credentials are never logged; callers redact.
 import logging
 import sys
 
+from wherry.log_text import printable
+
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -18,7 +20,12 @@ def get_logger(name: str) -> logging.Logger:
 def configure(*, debug: bool = False) -> None:
     """Send records of level INFO (DEBUG with ``debug``) to standard error."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter(_FORMAT))
+    handler.setFormatter(_Formatter(_FORMAT))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.DEBUG if debug else logging.INFO)
+
+
+class _Formatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.snapshots.raw_tar import (
+    CHAR,
     GNU,
+    V7,
     archive,
     directory,
     file,
@@ -230,3 +232,10 @@ def test_drain_reads_to_the_real_end() -> None:
     assert len(list(reader)) == 1
     reader.drain()
     assert source.read() == b"" and reader.offset == len(source.getvalue())
+
+
+def test_s31_a_header_from_before_ustar_has_no_device_numbers() -> None:
+    """GNU tar and Go read 0:0 whatever stands in their place (found by the property test)."""
+    entry = only(header(b"c", CHAR, device=(8, 1), magic=V7))
+    assert (entry.file_type, entry.device) == (stat.S_IFCHR, (0, 0))
+    assert only(header(b"c", CHAR, device=(8, 1), magic=GNU)).device == (8, 1)

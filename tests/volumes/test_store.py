@@ -9,6 +9,7 @@ import pytest
 
 from wherry.errors import Conflict, InvalidParameter, NotFound
 from wherry.events.bus import EventBus
+from wherry.linux import mount, mountinfo
 from wherry.metadata.database import Database
 from wherry.settings import Settings
 from wherry.volumes import listing
@@ -115,3 +116,49 @@ def test_the_list_and_its_filters(volumes: Volumes) -> None:
 
 def test_s32_the_volumes_directory_can_be_traversed_and_not_listed(volumes: Volumes) -> None:
     assert os.stat(volumes.driver.root).st_mode & 0o777 == 0o711
+
+
+def _nest(directory: str, depth: int) -> None:
+    """Directories in directories, deeper than any path can say: what a container makes with a loop of mkdir and cd."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    for _ in range(depth):
+        os.mkdir("d", dir_fd=fd)
+        below = os.open("d", os.O_RDONLY | os.O_DIRECTORY, dir_fd=fd)
+        os.close(fd)
+        fd = below
+    os.close(fd)
+
+
+def test_s19_a_volume_nested_beyond_reason_is_removed_and_does_not_stop_the_next_engine(
+    tmp_path: Path, database: Database, volumes: Volumes
+) -> None:
+    """shutil.rmtree is recursive: it failed here, then again at every start of the engine, which could not start."""
+    _nest(volumes.create("deep").mountpoint, 5000)
+    assert volumes.driver.size_bytes("deep") == 0
+    volumes.remove("deep")
+    assert volumes.driver.leftovers() == []
+    _nest(volumes.create("deep").mountpoint, 5000)
+    volumes.driver.discard("deep")  # and a crash
+    again = Volumes(Settings(data_root=str(tmp_path)), database, EventBus())
+    assert again.driver.leftovers() == []
+
+
+@pytest.mark.privileged
+def test_r41_what_cannot_be_deleted_stays_in_the_trash_and_the_engine_starts(
+    tmp_path: Path, database: Database, volumes: Volumes, caplog: pytest.LogCaptureFixture
+) -> None:
+    inner = tmp_path / "volumes" / "data" / "_data"
+    volumes.create("data")
+    (inner / "mounted").mkdir()
+    mount.mount("t", str(inner / "mounted"), "tmpfs")
+    (inner / "mounted" / "kept").touch()
+    try:
+        volumes.remove("data")
+        [left] = volumes.driver.leftovers()
+        Volumes(Settings(data_root=str(tmp_path)), database, EventBus())
+        assert os.path.exists(f"{left}/_data/mounted/kept")
+        assert "delete" in caplog.text
+    finally:
+        for found in mountinfo.read():
+            if found.mount_point.startswith(str(tmp_path)):
+                mount.umount(found.mount_point)

@@ -101,7 +101,7 @@ def _mount_point(point: MountPoint, image_mounts: dict[str, list[str]]) -> dict[
             "type": "overlay",
             "source": "overlay",
             "destination": point.destination,
-            "options": ["ro", "lowerdir=" + ":".join(layers)],
+            "options": ["ro", "lowerdir=" + ":".join(layers), "redirect_dir=nofollow", "metacopy=off", "index=off"],
         }
     if point.type == "volume":
         return _bind(point.source, point.destination, ["rbind", "rw" if point.rw else "ro", "rprivate"])

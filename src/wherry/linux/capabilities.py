@@ -99,9 +99,12 @@ def bounding() -> int:
 
 def drop_bounding(*, keep: int) -> None:
     """Take every capability out of the bounding set that is not in ``keep``. Needs CAP_SETPCAP."""
-    for number in range(last_cap() + 1):
-        if not keep >> number & 1 and _prctl(_PR_CAPBSET_READ, number, 0, 0, 0) == 1:
+    number = 0
+    # Not up to /proc/sys/kernel/cap_last_cap: this is called where /proc is the container's.
+    while (is_set := _prctl(_PR_CAPBSET_READ, number, 0, 0, 0)) >= 0:  # EINVAL past the last capability
+        if is_set and not keep >> number & 1:
             check(_prctl(_PR_CAPBSET_DROP, number, 0, 0, 0))
+        number += 1
 
 
 def ambient() -> int:

@@ -61,6 +61,9 @@ def execute_zygote(config: ZygoteConfig) -> NoReturn:
 
 def enter(text: str) -> NoReturn:
     """The first code of a new zygote."""
+    # Not the caller's (``wherry serve``): what is made in containers and volumes must be there for their users.
+    os.umask(0o022)
+    os.chdir("/")
     settings = int(text)
     values = json.loads(os.pread(settings, os.fstat(settings).st_size, 0))
     os.close(settings)

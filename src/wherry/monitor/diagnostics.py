@@ -4,6 +4,8 @@ idle monitor a megabyte."""
 import os
 import time
 
+from wherry.log_text import printable
+
 _name = "wherry"
 
 
@@ -14,9 +16,9 @@ def set_name(name: str) -> None:
 
 
 def report(message: str) -> None:
-    """Write one line; a closed or full standard error is nobody's problem."""
+    """Write one line (more of a traceback, indented); a closed or full standard error is nobody's problem."""
     stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     try:
-        os.write(2, f"{stamp} {_name}[{os.getpid()}]: {message}\n".encode(errors="replace"))
+        os.write(2, f"{stamp} {_name}[{os.getpid()}]: {printable(message)}\n".encode(errors="replace"))
     except OSError:
         pass  # nowhere left to say it

@@ -134,8 +134,8 @@ class _Probe:
         try:
             streams = Streams(terminal=False, stdin=False)
             self._session.start(streams, lambda: self._runtime.probe(self._args, streams), None)
-        except WherryError as exc:
-            self._report(-1, exc.message)
+        except (WherryError, OSError) as exc:  # OSError: out of descriptors or processes; the next one may work
+            self._report(-1, exc.message if isinstance(exc, WherryError) else str(exc.strerror))
             return
         self._timer = self._loop.call_later(self._timeout, self._expire)
 

@@ -21,10 +21,12 @@ from wherry.runtime.failure import RuntimeFailure
 Job = Callable[[], tuple[Message, list[int]]]
 
 
-def run_in_helper(job: Job) -> tuple[Message, list[int]]:
+def run_in_helper(job: Job, *, limit_seconds: float) -> tuple[Message, list[int]]:
     """Fork, run ``job`` there, return its result; the descriptors are the caller's. Blocks until it has ended.
 
-    Raises what the job raised of RuntimeFailure and InvalidParameter; other errors as System.
+    Raises what the job raised of RuntimeFailure and InvalidParameter; other errors as System. After the limit the
+    helper is killed: a container can stop (SIGSTOP) a process that enters its PID namespace, or let it wait for a
+    file system of its own, and must not keep the monitor from ending the container by that.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours:
@@ -32,9 +34,13 @@ def run_in_helper(job: Job) -> tuple[Message, list[int]]:
         if pid == 0:
             _run(job, theirs)
         theirs.close()
+        ours.settimeout(limit_seconds)
         try:
             received = Receiver(ours).receive()
+        except TimeoutError:
+            raise RuntimeFailure(f"set up process: not done within {limit_seconds:g} s") from None
         finally:
+            os.kill(pid, signal.SIGKILL)  # our unreaped child; it has nothing more to do once it has answered
             os.waitpid(pid, 0)
     if received is None:
         raise RuntimeFailure("set up container: the helper process died")

@@ -19,6 +19,10 @@ from wherry.runtime.exec import exec_process
 from wherry.runtime.start import start_container
 from wherry.runtime.stats import read_stats
 
+# For what takes milliseconds, on a machine that is very busy. Below the engine's patience with an answer.
+_CREATE_SECONDS = 50.0
+EXEC_SECONDS = 15.0
+
 
 class OwnRuntime:
     """``request`` is the start request, ``spec`` its config.json."""
@@ -35,7 +39,7 @@ class OwnRuntime:
 
     def create(self, streams: Streams, sandbox: Sandbox) -> Running:
         """See :class:`ContainerRuntime`."""
-        result, fds = run_in_helper(lambda: self._create(streams, sandbox))
+        result, fds = run_in_helper(lambda: self._create(streams, sandbox), limit_seconds=_CREATE_SECONDS)
         for warning in result["warnings"]:
             report(warning)
         created = _received(result, fds)
@@ -82,7 +86,7 @@ class OwnRuntime:
     def start(self) -> None:
         """See :class:`ContainerRuntime`."""
         assert self._created is not None
-        start_container(self._created)
+        start_container(self._created, limit_seconds=_CREATE_SECONDS)
 
     def exec(self, process: dict[str, Any], streams: Streams) -> Running:
         """See :class:`ContainerRuntime`."""
@@ -113,7 +117,7 @@ class OwnRuntime:
             console = [] if executed.console_fd is None else [executed.console_fd]
             return {"pid": executed.pid, "warnings": executed.warnings}, [executed.pidfd, *console]
 
-        result, fds = run_in_helper(job)
+        result, fds = run_in_helper(job, limit_seconds=EXEC_SECONDS)
         for warning in result["warnings"]:
             report(warning)
         return Running(result["pid"], fds[0], fds[1] if len(fds) > 1 else None)

@@ -17,6 +17,8 @@ READ_BYTES = 64 << 10
 _INPUT_LIMIT_BYTES = 64 << 10
 # How long a drained pipe may stay open after its process ended: somebody outside holds a copy of it.
 DRAIN_SECONDS = 2.0
+# And how long in all, when that somebody goes on writing: an exit must come to its end.
+DRAIN_LIMIT_SECONDS = 10.0
 
 
 class Streams:
@@ -85,6 +87,7 @@ class Stdio:
         self._process_gone = False
         self._finished = False
         self._drain_timer: Timer | None = None
+        self._drain_deadline = 0.0
 
     def begin(self, streams: Streams, console_fd: int | None) -> None:
         """Take over the streams (ownership included) and begin to pump."""
@@ -281,6 +284,7 @@ class Stdio:
     def process_ended(self) -> None:
         """The process was reaped: read what its pipes still hold, then call ``on_end``."""
         self._process_gone = True
+        self._drain_deadline = self._loop.clock() + DRAIN_LIMIT_SECONDS
         self._throttle()
         self._arm_drain_timer()
         self._maybe_end()
@@ -288,7 +292,8 @@ class Stdio:
     def _arm_drain_timer(self) -> None:
         if self._drain_timer is not None:
             self._drain_timer.cancel()
-        self._drain_timer = self._loop.call_later(DRAIN_SECONDS, self._give_up)
+        left = max(0.0, self._drain_deadline - self._loop.clock())
+        self._drain_timer = self._loop.call_later(min(DRAIN_SECONDS, left), self._give_up)
 
     def _give_up(self) -> None:
         for fd in tuple(self._outputs):

@@ -133,7 +133,7 @@ def create_container(
             read_only=bool((spec.get("root") or {}).get("readonly")) or (rootfs is not None and rootfs["readonly"]),
             mounts=mounts,
             devices=device_nodes(spec),
-            sysctls=check_sysctls(spec),
+            sysctls=check_sysctls(spec, network_given=network_namespace_fd is not None),
             stdio=stdio,
             start_listener=start_listener,
             cgroups=cgroups,

@@ -61,10 +61,15 @@ def exec_process(
         if cgroups is not None and join_fd is None:
             cgroups.add_self(pid)
         forget_how_to_import()
+        if not target.terminal:
+            redirect_stdio(stdio)
+        # Now, not inside: there CAP_SYS_PTRACE is enough to take what is open (S53).
+        process.close_except([talk.child.fileno(), pidfd, *range(3, 3 + preserve_fds)])
         namespaces.setns(pidfd, flags)
+        os.close(pidfd)
 
     def body() -> NoReturn:
-        run_exec(target, talk, stdio, keyring_name=f"_ses.{container_id}" if new_keyring else None,
+        run_exec(target, talk, keyring_name=f"_ses.{container_id}" if new_keyring else None,
                  in_user_namespace="user" in kinds, preserve_fds=preserve_fds)  # fmt: skip
 
     try:
@@ -89,7 +94,6 @@ def _foreign_namespaces(pid: int) -> list[str]:
 def run_exec(
     target: PreparedProcess,
     talk: Handshake,
-    stdio: tuple[int, int, int] | None,
     *,
     keyring_name: str | None,
     in_user_namespace: bool,
@@ -97,9 +101,6 @@ def run_exec(
 ) -> NoReturn:
     """The body of the clone: already in the container's namespaces and root."""
     endpoint = talk.child
-    if not target.terminal:
-        redirect_stdio(stdio)
-    process.close_except([endpoint.fileno(), *range(3, 3 + preserve_fds)])
     os.setsid()
     if in_user_namespace:
         os.setresgid(0, 0, 0)

@@ -65,11 +65,13 @@ def wait_go(endpoint: socket.socket) -> None:
 
 
 def release(endpoint: socket.socket) -> None:
-    """Say go on the init's connection and wait for its end, which execve brings."""
+    """Say go on the init's connection and wait for its end, which execve brings, as long as the socket's time-out."""
     try:
         endpoint.send(GO)
         receive(endpoint)
     except (BrokenPipeError, ConnectionResetError):
         return  # the init is dead
+    except TimeoutError:
+        raise StartFailed("the container's init did not execute its program in time", exit_code=126) from None
     except RuntimeFailure as exc:
         raise StartFailed(exc.message, exit_code=exc.exit_code) from exc

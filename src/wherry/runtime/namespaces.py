@@ -188,12 +188,12 @@ def spawn_staged(
         handshake.wait_go(talk.child)  # so that the stage's message is the first
         body()
 
-    stage, stage_pidfd = clone3(0)
+    stage, stage_pidfd = clone3(0, cgroup_fd=cgroup_fd)  # which the child inherits, without a descriptor of it
     if stage == 0:
 
         def clone_child() -> NoReturn:
             prepare()
-            pid, pidfd = clone3(clone_flags | CLONE_PARENT, cgroup_fd=cgroup_fd)
+            pid, pidfd = clone3(clone_flags | CLONE_PARENT)
             if pid == 0:
                 _run_child(talk, waiting_body)
             handshake.send(talk.child, handshake.PID, str(pid).encode(), pidfd)

@@ -12,7 +12,8 @@ from wherry.linux import mount, mount_api
 from wherry.linux.mount_api import AT_FDCWD, FileSystemContext
 from wherry.runtime.failure import RuntimeFailure, SpecInvalid
 
-_OVERLAY_SAFE = ("redirect_dir=nofollow", "metacopy=off")  # S28: a layer's xattrs do not lead elsewhere
+# S28: a layer's xattrs do not lead elsewhere. The same as in snapshots/overlay_mount.py: both mount the same layers.
+_OVERLAY_SAFE = ("redirect_dir=nofollow", "metacopy=off", "index=off")
 
 
 class OverlayRootfs(TypedDict):

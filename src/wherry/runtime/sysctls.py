@@ -10,20 +10,35 @@ from typing import Any
 from wherry.linux import mount_api
 from wherry.linux.filesystem import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV, openat2
 from wherry.linux.mount_api import FileSystemContext
+from wherry.linux.namespaces import PROC_NAMES
 from wherry.runtime.failure import RuntimeFailure
 from wherry.security.sysctls import components, validate
 
 
-def check_sysctls(spec: dict[str, Any]) -> dict[str, str]:
+def check_sysctls(spec: dict[str, Any], *, network_given: bool = False) -> dict[str, str]:
     """The spec's ``linux.sysctl`` as {path below /proc/sys: value}.
 
+    ``network_given``: the caller has prepared the network namespace and may be in it.
     Raises InvalidSysctl for any that is not a parameter of a namespace that the container has to itself.
     """
     linux = spec.get("linux") or {}
     values = {str(name): str(value) for name, value in (linux.get("sysctl") or {}).items()}
-    own = {entry["type"] for entry in linux.get("namespaces") or ()}
+    own = {entry["type"] for entry in linux.get("namespaces") or () if not _is_ours(entry)}
+    if network_given:
+        own.add("network")
     validate(values, own, hostname=bool(spec.get("hostname")))
     return {"/".join(components(name)): value for name, value in values.items()}
+
+
+def _is_ours(entry: Mapping[str, Any]) -> bool:
+    """Whether a namespace that is joined by path is the caller's own, which it would share with the container."""
+    kind, path = entry.get("type", ""), entry.get("path")
+    if not path or kind not in PROC_NAMES:
+        return False
+    try:
+        return os.path.samestat(os.stat(path), os.stat(f"/proc/self/ns/{PROC_NAMES[kind]}"))
+    except OSError:
+        return False  # opening the path tells what is wrong with it
 
 
 def write_sysctls(values: Mapping[str, str]) -> None:

@@ -266,7 +266,8 @@ class TarReader:
             raise Malformed("file size over the limit")
 
         device = (0, 0)
-        if file_type in (stat.S_IFCHR, stat.S_IFBLK):
+        # Headers from before ustar have no device numbers: GNU tar and Go read 0:0 whatever is in their place.
+        if file_type in (stat.S_IFCHR, stat.S_IFBLK) and block[257:265].startswith((b"ustar\0", b"ustar  \0")):
             device = (number(block, 329, 337, "device"), number(block, 337, 345, "device"))
             if device[0] > 0xFFF or device[1] > 0xFFFFF:
                 raise Malformed("device number out of range")

@@ -28,6 +28,9 @@ _CACHED_PARENTS = 64
 _MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EPERM,
             errno.EACCES, errno.ENOSYS}  # fmt: skip
 
+# A directory that is not there any more when the layer is complete.
+_REPLACED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+
 LowerStatus = Callable[[bytes], os.stat_result | None]
 
 
@@ -61,6 +64,10 @@ def _failure(entry: Entry, exc: OSError) -> LayerRejected | SnapshotFailed:
     return kind(f"create {path!r} (tar header at byte {entry.offset}): {exc.strerror}")
 
 
+def _finish_failure(path: bytes, exc: OSError) -> SnapshotFailed:
+    return SnapshotFailed(f"set the time of {os.fsdecode(path)!r}: {exc.strerror}")
+
+
 class _Unpacker:
     """The state of one layer: pinned parents, and what directories get at the end."""
 
@@ -70,7 +77,7 @@ class _Unpacker:
         self._lower = lower
         self._whiteouts = whiteouts
         self._parents: dict[bytes, int] = {b"": root_fd}
-        self._finish: dict[bytes, tuple[int, int]] = {}  # directory → mtime_ns, mode
+        self._finish: dict[bytes, tuple[int, int, int]] = {}  # directory → mtime_ns, mode, inode number
 
     def close(self) -> None:
         for fd in self._parents.values():
@@ -102,23 +109,23 @@ class _Unpacker:
     def finish(self) -> None:
         """Times of directories, which every entry in them would have changed, and their set-group-id bits, which
         every entry in them would have inherited."""
-        for path, (mtime_ns, mode) in self._finish.items():
+        for path, (mtime_ns, mode, inode) in self._finish.items():
             try:
-                if mode & stat.S_ISGID:
-                    fd = open_in_root(self._root, path or b".", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-                    try:
-                        os.fchmod(fd, mode)
-                    finally:
-                        os.close(fd)
-                head, _, name = path.rpartition(b"/")
-                os.utime(
-                    name or b".",
-                    ns=(mtime_ns, mtime_ns),
-                    dir_fd=self._parent(head),
-                    follow_symlinks=False,
-                )
+                fd = open_in_root(self._root, path or b".", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
             except OSError as exc:
-                raise SnapshotFailed(f"set the time of {os.fsdecode(path)!r}: {exc.strerror}") from exc
+                if exc.errno in _REPLACED:
+                    continue
+                raise _finish_failure(path, exc) from exc
+            try:
+                if os.fstat(fd).st_ino != inode:
+                    continue  # a later entry has put something else there
+                if mode & stat.S_ISGID:
+                    os.fchmod(fd, mode)
+                os.utime(fd, ns=(mtime_ns, mtime_ns))
+            except OSError as exc:
+                raise _finish_failure(path, exc) from exc
+            finally:
+                os.close(fd)
 
     # -- parents
 
@@ -173,7 +180,7 @@ class _Unpacker:
         if below:
             if below.st_uid or below.st_gid:
                 os.chown(name, below.st_uid, below.st_gid, dir_fd=parent, follow_symlinks=False)
-            self._finish[path] = (below.st_mtime_ns, mode)
+            self._finish[path] = (below.st_mtime_ns, mode, os.lstat(name, dir_fd=parent).st_ino)
 
     # -- entries
 
@@ -183,7 +190,7 @@ class _Unpacker:
         os.fchown(self._root, entry.uid, entry.gid)
         os.fchmod(self._root, entry.mode & ~stat.S_ISGID)
         self._xattrs(entry, self._root, b".")
-        self._finish[b""] = (entry.mtime_ns, entry.mode)
+        self._finish[b""] = (entry.mtime_ns, entry.mode, os.fstat(self._root).st_ino)
 
     def _file(self, entry: Entry, parent: int, name: bytes) -> None:
         try:
@@ -241,7 +248,7 @@ class _Unpacker:
             os.fchmod(fd, entry.mode & ~stat.S_ISGID)
         if entry.xattrs:
             self._xattrs(entry, fd, b".")
-        self._finish[entry.path] = (entry.mtime_ns, entry.mode)
+        self._finish[entry.path] = (entry.mtime_ns, entry.mode, os.fstat(fd).st_ino)
 
     def _hardlink(self, entry: Entry, parent: int, name: bytes) -> None:
         if entry.link == entry.path:
@@ -292,9 +299,10 @@ class _Unpacker:
         if not stat.S_ISDIR(mode):
             os.unlink(name, dir_fd=parent)
             return
+        # What _finish has of the directories in it is told by their inodes: to look for them here would let a layer
+        # of n entries cost n² steps.
+        self._finish.pop(path, None)
         remove_tree(parent, name)
-        inside = path + b"/"
-        self._finish = {p: v for p, v in self._finish.items() if p != path and not p.startswith(inside)}
 
     def _xattrs(self, entry: Entry, dir_fd: int, name: bytes) -> None:
         for attribute, value in entry.xattrs.items():

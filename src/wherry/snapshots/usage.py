@@ -1,16 +1,21 @@
 """How much one layer's directory takes."""
 
+import errno
 import stat
+from collections.abc import Iterator
 
 from wherry.snapshots.snapshotter import Usage
-from wherry.snapshots.walk import walk
+from wherry.snapshots.walk import Node, walk
 
 
 def measure(root_fd: int) -> Usage:
-    """Walk the tree below ``root_fd``; the root itself is not counted."""
+    """Walk the tree below ``root_fd``; the root itself is not counted.
+
+    A container that moves its directories about meanwhile, or nests them beyond reason, is counted in part.
+    """
     size = disk = inodes = 0
     linked: set[int] = set()
-    for node in walk(root_fd):
+    for node in _until_moved(root_fd):
         status = node.status
         if stat.S_ISDIR(status.st_mode):
             inodes += 1
@@ -24,3 +29,11 @@ def measure(root_fd: int) -> Usage:
         size += status.st_size
         disk += status.st_blocks * 512
     return Usage(size, disk, inodes)
+
+
+def _until_moved(root_fd: int) -> Iterator[Node]:
+    try:
+        yield from walk(root_fd, skip_deep=True)
+    except OSError as exc:
+        if exc.errno != errno.EAGAIN:
+            raise

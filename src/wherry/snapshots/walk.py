@@ -10,6 +10,10 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+# PATH_MAX: deeper trees can be made (by relative paths), but no tar reader would take them; the time and the answers
+# of a walk would grow with the square of the depth.
+MAX_PATH_BYTES = 4096
+
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -28,19 +32,21 @@ class Node:
 
 @dataclass(slots=True)
 class _Frame:
-    path: bytes
+    path_bytes: int  # how much of the present path leads here: whole paths of every level would add up to gigabytes
     names: list[bytes]  # still to visit, last first
     identity: tuple[int, int]
 
 
-def walk(root_fd: int) -> Iterator[Node]:
+def walk(root_fd: int, *, skip_deep: bool = False) -> Iterator[Node]:
     """Everything below ``root_fd`` (without itself): a directory before its contents, names in byte order.
 
-    What vanishes meanwhile is passed over. Raises OSError; EAGAIN when a directory was moved under the walk.
+    What vanishes meanwhile is passed over. Raises OSError; EAGAIN when a directory was moved under the walk,
+    ENAMETOOLONG for a path over MAX_PATH_BYTES, unless ``skip_deep``: then it and what is below is left out.
     """
     fd = os.open(".", _DIRECTORY, dir_fd=root_fd)
     try:
-        frames = [_frame(fd, b"")]
+        here = b""
+        frames = [_frame(fd, here)]
         while frames:
             frame = frames[-1]
             if not frame.names:
@@ -50,10 +56,15 @@ def walk(root_fd: int) -> Iterator[Node]:
                     os.close(fd)
                     fd = up
                     if _identity(os.fstat(fd)) != frames[-1].identity:
-                        raise OSError(errno.EAGAIN, "a directory was moved while it was read", frame.path)
+                        raise OSError(errno.EAGAIN, "a directory was moved while it was read", here)
+                    here = here[: frames[-1].path_bytes]
                 continue
             name = frame.names.pop()
-            path = b"%s/%s" % (frame.path, name) if frame.path else name
+            path = b"%s/%s" % (here, name) if here else name
+            if len(path) > MAX_PATH_BYTES:
+                if skip_deep:
+                    continue
+                raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), path[:64] + b"...")
             try:
                 status = os.lstat(name, dir_fd=fd)
             except FileNotFoundError:
@@ -68,7 +79,8 @@ def walk(root_fd: int) -> Iterator[Node]:
                     raise
                 os.close(fd)
                 fd = child
-                frames.append(_frame(fd, path))
+                here = path
+                frames.append(_frame(fd, here))
     finally:
         os.close(fd)
 
@@ -76,7 +88,7 @@ def walk(root_fd: int) -> Iterator[Node]:
 def _frame(fd: int, path: bytes) -> _Frame:
     names = [os.fsencode(name) for name in os.listdir(fd)]
     names.sort(reverse=True)
-    return _Frame(path, names, _identity(os.fstat(fd)))
+    return _Frame(len(path), names, _identity(os.fstat(fd)))
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:

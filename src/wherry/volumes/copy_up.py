@@ -11,7 +11,8 @@ from wherry.linux.filesystem import open_in_root
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _CHUNK = 1 << 24
-_MAX_DEPTH = 512
+# Two descriptors and two frames of the stack a level.
+_MAX_DEPTH = 256
 
 
 def copy_up(root_fd: int, path: str, volume_fd: int) -> bool:

@@ -7,12 +7,13 @@
 
 import os
 import secrets
-import shutil
 from collections.abc import Mapping
 
 from wherry.errors import InvalidParameter, System
 from wherry.linux import mount, mountinfo
 from wherry.linux.filesystem import sync_directory
+from wherry.snapshots.remove_tree import remove_tree
+from wherry.snapshots.usage import measure
 
 DRIVER = "local"
 _OPTIONS = ("type", "device", "o", "size")
@@ -104,8 +105,13 @@ class LocalDriver:
         return target
 
     def sweep(self, path: str) -> None:
-        """Delete a discarded directory; links are not followed (rmtree works by descriptors)."""
-        shutil.rmtree(path, ignore_errors=False)
+        """Delete a discarded directory, however deep a container made it; nothing is followed, no mount entered."""
+        parent, _, name = path.rpartition("/")
+        fd = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            remove_tree(fd, os.fsencode(name))
+        finally:
+            os.close(fd)
 
     def leftovers(self) -> list[str]:
         """Discarded directories that a crash left."""
@@ -113,14 +119,8 @@ class LocalDriver:
 
     def size_bytes(self, name: str) -> int:
         """Disk use of a volume's files, each inode once."""
-        total, seen = 0, set[tuple[int, int]]()
-        for _, directories, files, directory_fd in os.fwalk(self.path(name), follow_symlinks=False):
-            for entry in (*directories, *files):
-                try:
-                    found = os.stat(entry, dir_fd=directory_fd, follow_symlinks=False)
-                except FileNotFoundError:
-                    continue  # deleted by a container while we count
-                if (found.st_dev, found.st_ino) not in seen:
-                    seen.add((found.st_dev, found.st_ino))
-                    total += found.st_size
-        return total
+        fd = os.open(self.path(name), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            return measure(fd).size_bytes
+        finally:
+            os.close(fd)

@@ -16,11 +16,14 @@ import msgspec
 
 from wherry.errors import Conflict, InvalidParameter, NotFound
 from wherry.events.bus import EventBus
+from wherry.log import get_logger
 from wherry.metadata.database import Database, Migration
 from wherry.metadata.locks import KeyedLocks
 from wherry.settings import Settings
 from wherry.volumes.local import DRIVER, LocalDriver, check_options
 from wherry.volumes.mount_spec import check_volume_name
+
+_logger = get_logger(__name__)
 
 MIGRATIONS = (
     Migration(
@@ -63,7 +66,7 @@ class Volumes:
         self._mounted: dict[str, set[str]] = {}
         self.driver = LocalDriver(settings.data_root)
         for path in self.driver.leftovers():
-            self.driver.sweep(path)
+            self._sweep(path)
 
     def create(
         self,
@@ -197,9 +200,16 @@ class Volumes:
                 connection.execute("DELETE FROM volumes WHERE name = ?", (name,))
             discarded = self.driver.discard(name)
         if discarded is not None:
-            self.driver.sweep(discarded)
+            self._sweep(discarded)
         self._events.publish("volume", "destroy", name, {"driver": DRIVER})
         return 0
+
+    def _sweep(self, path: str) -> None:
+        """The volume is gone already; what cannot be deleted (an immutable file) is tried again at the next start."""
+        try:
+            self.driver.sweep(path)
+        except OSError as exc:
+            _logger.warning("delete %s: %s", path, exc.strerror)
 
     def prune(self, filters: Mapping[str, Sequence[str]]) -> dict[str, object]:
         """Remove unused anonymous volumes (every unused one with the filter ``all=true``)."""
