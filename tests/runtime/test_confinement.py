@@ -203,6 +203,17 @@ def test_s43_a_network_sysctl_needs_a_network_namespace(runner: Runner) -> None:
         runner.run(spec)
 
 
+def test_s43_a_joined_namespace_that_is_the_hosts_is_not_the_containers_own(runner: Runner) -> None:
+    """runc: "not allowed in host network namespace"; a path does not make a namespace the container's."""
+    spec = base_spec("true")
+    for entry in spec["linux"]["namespaces"]:
+        if entry["type"] == "network":
+            entry["path"] = "/proc/self/ns/net"
+    spec["linux"]["sysctl"] = {"net.ipv4.conf.all.log_martians": "1"}
+    with pytest.raises(InvalidSysctl, match="host network namespace"):
+        runner.run(spec)
+
+
 def test_namespaced_sysctls_are_set(runner: Runner) -> None:
     spec = shell("cat /proc/sys/net/ipv4/ip_unprivileged_port_start /proc/sys/kernel/msgmax")
     spec["linux"]["sysctl"] = {"net.ipv4.ip_unprivileged_port_start": "0", "kernel.msgmax": "12345"}

@@ -208,6 +208,28 @@ def test_s53_a_container_cannot_read_an_execs_descriptors(runner: Runner) -> Non
         del os.environ["ENGINE_SECRET"]
 
 
+def test_s53_not_even_a_container_that_may_trace_gets_an_execs_descriptors(runner: Runner) -> None:
+    """CAP_SYS_PTRACE opens every process of the container, the one that is on its way in included: what it must not
+    have is then what may not be open any more when it becomes visible."""
+    scraper = (
+        "while :; do ls -l /proc/[0-9]*/fd; done 2>/dev/null | grep -m1 -E '/etc/hostname|cgroup|net:'; sleep 60"
+    )
+    spec = shell(scraper)
+    for kind in ("bounding", "effective", "permitted"):
+        spec["process"]["capabilities"][kind] = [*spec["process"]["capabilities"][kind], "CAP_SYS_PTRACE"]
+    running = runner.start(spec)
+    leaks = [os.open("/etc/hostname", os.O_RDONLY), os.open("/proc/self/ns/net", os.O_RDONLY)]
+    try:
+        for _ in range(150):
+            running.execute("true")
+        poll = select.poll()
+        poll.register(running.output_fd, select.POLLIN)
+        assert not poll.poll(200), os.read(running.output_fd, 4096)
+    finally:
+        for leak in leaks:
+            os.close(leak)
+
+
 def test_s61_a_hostile_python_library_in_the_image_is_not_loaded(runner: Runner) -> None:
     for folder in (f"{runner.rootfs}{os.path.dirname(os.__file__)}", f"{runner.rootfs}/usr/lib/python3"):
         os.makedirs(f"{folder}/encodings", exist_ok=True)

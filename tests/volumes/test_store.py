@@ -1,6 +1,7 @@
 """Volumes by name."""
 
 import os
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -130,9 +131,10 @@ def _nest(directory: str, depth: int) -> None:
 
 
 def test_s19_a_volume_nested_beyond_reason_is_removed_and_does_not_stop_the_next_engine(
-    tmp_path: Path, database: Database, volumes: Volumes
+    tmp_path: Path, database: Database, volumes: Volumes, request: pytest.FixtureRequest
 ) -> None:
     """shutil.rmtree is recursive: it failed here, then again at every start of the engine, which could not start."""
+    request.addfinalizer(lambda: subprocess.run(["rm", "-rf", str(tmp_path / "volumes")], check=True))  # not pytest's
     _nest(volumes.create("deep").mountpoint, 5000)
     assert volumes.driver.size_bytes("deep") == 0
     volumes.remove("deep")

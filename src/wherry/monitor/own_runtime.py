@@ -21,7 +21,7 @@ from wherry.runtime.stats import read_stats
 
 # For what takes milliseconds, on a machine that is very busy. Below the engine's patience with an answer.
 _CREATE_SECONDS = 50.0
-EXEC_SECONDS = 15.0
+EXEC_SECONDS = 10.0
 
 
 class OwnRuntime:

@@ -18,7 +18,7 @@ _INPUT_LIMIT_BYTES = 64 << 10
 # How long a drained pipe may stay open after its process ended: somebody outside holds a copy of it.
 DRAIN_SECONDS = 2.0
 # And how long in all, when that somebody goes on writing: an exit must come to its end.
-DRAIN_LIMIT_SECONDS = 10.0
+DRAIN_LIMIT_SECONDS = 5.0
 
 
 class Streams:
