@@ -19,6 +19,11 @@ def _run(engine: Engine, *options: str) -> Callable[[], float]:
     return lambda: command_seconds(argv, engine.environment)
 
 
+def _exec(engine: Engine, container: str) -> Callable[[], float]:
+    argv = engine.command("exec", container, "true")
+    return lambda: command_seconds(argv, engine.environment)
+
+
 def run_and_remove(ours: Wherry, peers: list[Engine], repetitions: int) -> Row:
     """P1: ``run --rm busybox true`` on a warm engine, on the bridge and without network."""
     row = Row("P1", "run --rm true")
@@ -87,9 +92,7 @@ def exec_true(ours: Wherry, peers: list[Engine], repetitions: int) -> Row:
     for engine in (ours, *peers):
         container = engine.output("run", "-d", _image(engine), "sleep", "100000")
         started.append((engine, container))
-        argv = engine.command("exec", container, "true")
-        environment = engine.environment
-        cases[engine.name] = lambda argv=argv, environment=environment: command_seconds(argv, environment)
+        cases[engine.name] = _exec(engine, container)
     row.series = interleave(cases, repetitions=repetitions)
     for engine, container in started:
         engine.output("rm", "-f", container)

@@ -3,7 +3,7 @@
 import os
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 
@@ -57,7 +57,7 @@ class Row:
             self.verdicts.append(Verdict(f"{ours} / {other}", value, bound))
 
 
-def command_seconds(argv: Sequence[str], environment: Mapping[str, str]) -> float:
+def command_seconds(argv: list[str], environment: Mapping[str, str]) -> float:
     """Wall-clock seconds of one command, output discarded; RuntimeError when it fails."""
     quiet = [
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),

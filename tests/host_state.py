@@ -76,7 +76,7 @@ def _firewall() -> tuple[str, ...]:
 
 
 def _cgroups() -> frozenset[str]:
-    found = set()
+    found: set[str] = set()
     for base, directories, _ in os.walk("/sys/fs/cgroup"):
         found.update(os.path.join(base, name) for name in directories if "wherry" in os.path.join(base, name))
     return frozenset(found)

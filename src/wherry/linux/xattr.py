@@ -1,7 +1,7 @@
 """Extended attributes of a name in a pinned directory, never through a symlink at the end (xattr(7)).
 
-``os.setxattr`` and its kin take a path or an open descriptor; a symlink or a device in a layer must be neither followed
-nor opened, so the path goes through /proc/self/fd/<directory>/<one component>.
+``os.setxattr`` and its kin take a path or an open descriptor; a symlink or a device in a layer must be neither
+followed nor opened, so the path goes through /proc/self/fd/<directory>/<one component>.
 """
 
 import errno
