@@ -149,7 +149,7 @@ def test_options_become_the_fields_of_the_api(serve: Serve, wherry: Run, tmp_pat
     }  # fmt: skip
     assert host == {
         "PidMode": "host", "Memory": 64 << 20, "MemorySwap": -1, "NanoCpus": 1500000000, "ShmSize": 1 << 30,
-        "CapAdd": ["NET_ADMIN"], "CapDrop": ["ALL"], "Dns": ["1.1.1.1"], "ExtraHosts": ["a:1.2.3.4"],
+        "CapAdd": ["CAP_NET_ADMIN"], "CapDrop": ["ALL"], "Dns": ["1.1.1.1"], "ExtraHosts": ["a:1.2.3.4"],
         "Privileged": True, "PublishAllPorts": True, "ReadonlyRootfs": True, "Init": True, "PidsLimit": 10,
         "RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 3}, "LogConfig": {"Type": "", "Config": {"max-size": "1m"}},
         "Binds": ["/a:/b:ro"], "Mounts": [{"Type": "tmpfs", "Target": "/t"}], "Tmpfs": {"/s": "size=1m"},

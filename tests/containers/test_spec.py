@@ -180,7 +180,7 @@ BAD_MOUNTS: list[tuple[HostConfig, str]] = [
     (HostConfig(binds=["/tmp:/a"], tmpfs={"/a": ""}), "^Duplicate mount point: /a$"),
     (
         HostConfig(binds=["x:y"]),
-        "invalid volume specification: 'x:y': invalid mount path: 'y' mount path must be abs",
+        "invalid volume specification: 'x:y': invalid mount config for type \"volume\": invalid mount path: 'y' mount",
     ),
     (HostConfig(binds=["/tmp:/"]), "destination can't be '/'"),
     (HostConfig(binds=["a/b:/x"]), "includes invalid characters for a local volume name"),

@@ -62,7 +62,7 @@ BAD_HOSTS: list[tuple[dict[str, Any], str]] = [
     ({"network_mode": "container:x", "dns": ["1.1.1.1"]}, "conflicting options: dns and the network mode"),
     ({"network_mode": "container:x", "publish_all_ports": True}, "port publishing and the container type network"),
     ({"network_mode": "host", "links": ["x"]}, "host type networking can't be used with links"),
-    ({"network_mode": "host", "sysctls": {"net.a": "1"}}, "sysctl 'net.a' is not allowed in the host network"),
+    ({"network_mode": "host", "sysctls": {"net.a": "1"}}, 'sysctl "net.a" not allowed in host network namespace'),
     ({"dns": ["x"]}, "bad nameserver address x"),
     ({"dns_search": ["a\nnameserver 6.6.6.6"]}, "invalid DNS option"),
     ({"extra_hosts": ["x"]}, 'bad format for add-host: "x"'),

@@ -187,7 +187,10 @@ def test_list_filters(client: docker.DockerClient) -> None:
     assert names(ancestor="busybox") == {"filter-run", "filter-stop"}
     assert names(since="filter-run") == {"filter-stop"}
     assert names(before="filter-stop") == {"filter-run"}
-    assert names(publish="80") == {"filter-run"}
+    running.reload()
+    host_port = running.attrs["NetworkSettings"]["Ports"]["80/tcp"][0]["HostPort"]
+    assert names(publish=f"{host_port}/tcp") == {"filter-run"}
+    assert names(expose="80") == {"filter-run"}
     assert names(network="bridge") == {"filter-run", "filter-stop"}
     assert names(health="none") == {"filter-run", "filter-stop"}
     shown = client.api.containers(filters={"name": "filter-run"})[0]

@@ -18,7 +18,7 @@ from wherry.log import get_logger
 
 logger = get_logger(__name__)
 
-_STDERR = 2
+_STDOUT = 1
 
 
 class ExecStartRequest(Wire):
@@ -53,9 +53,9 @@ def _start(services: Services, request: Request) -> Response | None:
     try:
         begun.run(HijackedClient(sock, leftover, framed=not begun.tty))
     except WherryError as error:
-        # The head is out, so the client reads the reason from the stream, as with dockerd.
+        # The head is out, so the client reads the reason from the stream: standard output, as with dockerd.
         text = message_of(error).encode() + b"\r\n"
-        sock.sendall(text if begun.tty else frame(_STDERR, text))
+        sock.sendall(text if begun.tty else frame(_STDOUT, text))
     return None
 
 

@@ -27,8 +27,8 @@ _TEXTS = (
     ("volume-driver", "VolumeDriver"), ("cidfile", "ContainerIDFile"),
 )  # fmt: skip
 _LISTS = (
-    ("cap-add", "CapAdd"), ("cap-drop", "CapDrop"), ("group-add", "GroupAdd"), ("dns", "Dns"),
-    ("dns-option", "DnsOptions"), ("dns-search", "DnsSearch"), ("add-host", "ExtraHosts"), ("link", "Links"),
+    ("group-add", "GroupAdd"), ("dns", "Dns"), ("dns-option", "DnsOptions"), ("dns-search", "DnsSearch"),
+    ("add-host", "ExtraHosts"), ("link", "Links"),
     ("volumes-from", "VolumesFrom"), ("device-cgroup-rule", "DeviceCgroupRules"),
 )  # fmt: skip
 _SWITCHES = (
@@ -65,6 +65,12 @@ def container_config(flags: Flags, image: str, command: list[str]) -> "dict[str,
         if not 0 <= swappiness <= 100:
             raise ValueError(f"invalid value: {swappiness}. Valid memory swappiness range is 0-100")
         host["MemorySwappiness"] = swappiness
+    if flags.changed("cap-add") or flags.changed("cap-drop"):
+        from wherry.cli.capability_values import effective
+
+        host["CapAdd"], host["CapDrop"] = effective(flags.many("cap-add"), flags.many("cap-drop"))
+    if flags.changed("gpus"):
+        host["DeviceRequests"] = [{"Driver": "", "Count": -1, "Capabilities": [["gpu"]], "Options": {}}]
     _set_restart(host, flags)
     _set_logging(host, flags)
     _set_rare(config, host, flags)

@@ -1,13 +1,12 @@
 """``create``, and the creation that ``run`` shares: pull what is missing, cidfile, warnings."""
 
-import os
-
 from wherry.cli.app import App
 from wherry.cli.command import Command, Invocation
 from wherry.cli.container_config import container_config, refuse_existing_id_file, write_container_id
 from wherry.cli.container_options import CREATE_OPTIONS
 from wherry.cli.errors import CommandFailed, describe
 from wherry.cli.options import Flags
+from wherry.cli.platform_value import wanted_platform
 from wherry.errors import NotFound, WherryError
 
 TYPE_CHECKING = False
@@ -18,7 +17,7 @@ _PULL_CHOICES = ("always", "missing", "never", "")
 
 
 def with_help(message: str, path: str, code: int = 125) -> CommandFailed:
-    """The form in which ``run`` and ``create`` report every error."""
+    """The form in which ``run`` reports every error, and ``create`` one in its options."""
     return CommandFailed(f"wherry: {message}\n\nRun 'wherry {path} --help' for more information", code=code)
 
 
@@ -43,7 +42,7 @@ def create_container(app: App, flags: Flags, config: "dict[str, Any]") -> str:
         except ValueError as exc:
             raise CommandFailed(str(exc), code=125) from None
     image = config["Image"]
-    platform = flags.text("platform") or os.environ.get("DOCKER_DEFAULT_PLATFORM", "")
+    platform = wanted_platform(flags)
     if flags.text("pull") == "always":
         _pull(app, flags, image, platform)
     name = flags.text("name")
@@ -82,12 +81,11 @@ def _pull(app: App, flags: Flags, image: str, platform: str) -> None:
 
 
 def _run(call: Invocation) -> int:
-    name = call.path.rpartition(" ")[2]
     config = build_config(call)
     try:
         call.app.out(create_container(call.app, call.flags, config))
     except WherryError as exc:
-        raise with_help(describe(exc), name) from exc
+        raise CommandFailed(describe(exc)) from exc  # code 1 and no pointer to the help, unlike run
     return 0
 
 

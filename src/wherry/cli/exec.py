@@ -38,7 +38,11 @@ def _run(call: Invocation) -> int:
         "DetachKeys": flags.text("detach-keys"),
     }
     if not detached:
-        check_terminal(stdin=config["AttachStdin"], tty=tty)
+        try:
+            check_terminal(stdin=config["AttachStdin"], tty=tty)
+        except CommandFailed:
+            app.containers.inspect(container)  # a container that is not there is the worse mistake
+            raise
     size = None
     if tty:
         from wherry.cli.terminal import terminal_size

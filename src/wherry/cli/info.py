@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def _run(call: Invocation) -> int:
-    template = template_of(call.flags.text("format"))
+    template = template_of(call.flags.text("format"), "system.dockerInfo")
     client = {"Debug": call.app.debug, "Version": __version__, "Context": "default", "Plugins": [], "Warnings": None}
     info: dict[str, Any] = {}
     failure = ""
@@ -55,7 +55,7 @@ def _server(info: "dict[str, Any]") -> list[str]:
     lines += [f"  {name}: {value}" for name, value in info.get("DriverStatus") or []]
     for title, key in (("Logging Driver", "LoggingDriver"), ("Cgroup Driver", "CgroupDriver"),
                        ("Cgroup Version", "CgroupVersion")):  # fmt: skip
-        if info.get(key):
+        if (info.get(key) or {}).get("ID"):
             lines.append(f" {title}: {info[key]}")
     plugins = info.get("Plugins") or {}
     lines.append(" Plugins:")

@@ -21,7 +21,7 @@ _FORMAT = Option("format", "f", "string", INSPECT_FORMAT_HELP)
 
 def print_inspected(app: App, refs: list[str], find: "Find", form: str) -> int:
     """Look every reference up, print what was found, then report what was not."""
-    template = None if form == "json" else template_of(form, strict=True)
+    template = None if form == "json" else template_of(form, typed=True)
     found: list[dict[str, Any]] = []
     failures: list[str] = []
     for ref in refs:
@@ -48,16 +48,19 @@ def print_inspected(app: App, refs: list[str], find: "Find", form: str) -> int:
     return 0
 
 
-def template_of(form: str, *, strict: bool = False) -> "Callable[[Any], str] | None":
-    """The renderer of a ``--format``, None without one. ``strict``: a missing key is an error."""
+def template_of(form: str, type_name: str = "", *, typed: bool = False) -> "Callable[[Any], str] | None":
+    """The renderer of a ``--format``, None without one.
+
+    ``type_name`` is Go's, for the complaint about an unknown member; without one the members are a map's.
+    """
     if not form:
         return None
     if form == "json":
         form = "{{json .}}"
-    from wherry.cli.template import Template, lenient, strict_map
+    from wherry.cli.template import Template, strict_map, strict_type
 
     try:
-        return Template(form, strict_map if strict else lenient).render
+        return Template(form, strict_type(type_name) if type_name else strict_map, typed=typed).render
     except CommandFailed as exc:
         raise CommandFailed(f"template parsing error: {exc.message}", code=64) from None
 
@@ -73,11 +76,14 @@ def _inspect(call: Invocation) -> int:
         return print_inspected(call.app, call.args, finders[kind], call.flags.text("format"))
 
     def find(ref: str) -> "dict[str, Any]":
-        for finder in finders.values():
+        for name, finder in finders.items():
             try:
-                return finder(ref)
+                found = finder(ref)
             except NotFound:
                 continue  # not of this kind
+            if call.flags.flag("size") and name != "container":
+                call.app.err(f"WARNING: --size ignored for {name}")
+            return found
         raise CommandFailed(f"Error: No such object: {ref}")
 
     return print_inspected(call.app, call.args, find, call.flags.text("format"))

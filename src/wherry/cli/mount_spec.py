@@ -19,6 +19,8 @@ def check_mount(text: str) -> str:
 
 def parse_mount(text: str) -> "dict[str, Any]":
     """``type=bind,source=/a,target=/b,readonly`` as the API's Mount."""
+    if not text:
+        raise ValueError("EOF")
     mount: dict[str, Any] = {"Type": "volume"}
     options: dict[str, dict[str, Any]] = {}
     for field in split_fields(text):
@@ -36,8 +38,6 @@ def parse_mount(text: str) -> "dict[str, Any]":
     for prefix, name in _KIND_OPTIONS.items():
         if name in options and kind != prefix:
             raise ValueError(f"cannot mix '{prefix}-*' options with mount type '{kind}'")
-    if kind not in (*_KIND_OPTIONS, "cluster", "npipe"):
-        raise ValueError(f'invalid mount config for type "{kind}": mount type unknown')
     if kind == "bind" and str(mount.get("Source", "")).startswith("."):
         mount["Source"] = os.path.abspath(mount["Source"])
     return {**mount, **options}

@@ -37,18 +37,27 @@ def print_rows(
     headers: "Mapping[str, str]",
     form: str,
     type_name: str,
+    *,
+    complaints: tuple[str, str] = ("template parsing error", "template parsing error"),
 ) -> None:
     """Print ``rows`` (field → text, or a function for a method such as ``.Label "x"``).
 
-    ``columns`` are the fields of the plain table, ``headers`` their titles; ``type_name`` is Go's, for messages.
+    ``columns`` are the fields of the plain table, ``headers`` their titles; ``type_name`` is Go's, for messages;
+    ``complaints`` begin those about a template that cannot be parsed and one that cannot be executed.
     """
-    text = format_rows(rows, columns, headers, form, type_name)
+    text = format_rows(rows, columns, headers, form, type_name, complaints=complaints)
     if text:
         app.out(text[:-1])
 
 
 def format_rows(
-    rows: "Sequence[Row]", columns: "Sequence[str]", headers: "Mapping[str, str]", form: str, type_name: str
+    rows: "Sequence[Row]",
+    columns: "Sequence[str]",
+    headers: "Mapping[str, str]",
+    form: str,
+    type_name: str,
+    *,
+    complaints: tuple[str, str] = ("template parsing error", "template parsing error"),
 ) -> str:
     form = form.strip()
     if form in ("", "table"):
@@ -60,8 +69,8 @@ def format_rows(
 
     titled = form.startswith("table ")
     source = (form[6:].strip() if titled else form).replace("\\t", "\t").replace("\\n", "\n")
-    template = _parse(source, strict_type(type_name))
-    lines = [_render(template, row) for row in rows]
+    template = _parse(source, strict_type(type_name), complaints[0])
+    lines = [_render(template, row, complaints[1]) for row in rows]
     if not titled:
         return "".join(f"{line}\n" for line in lines)
     # A column without a title of its own has an empty one, as Docker's header context.
@@ -75,23 +84,23 @@ def _label_title(name: str) -> str:
     return name.rpartition(".")[2].replace("-", " ").replace("_", " ")
 
 
-def _parse(source: str, missing: "Any") -> "Any":
+def _parse(source: str, missing: "Any", complaint: str) -> "Any":
     from wherry.cli.template import Template
     from wherry.cli.template_lexer import TemplateError
 
     try:
         return Template(source, missing)
     except TemplateError as exc:
-        raise TemplateError(f"failed to parse template: {exc.message}") from None
+        raise TemplateError(f"{complaint}: {exc.message}") from None
 
 
-def _render(template: "Any", row: "Row") -> str:
+def _render(template: "Any", row: "Row", complaint: str) -> str:
     from wherry.cli.template_lexer import TemplateError
 
     try:
         text: str = template.render(row)
     except TemplateError as exc:
-        raise TemplateError(f"failed to execute template: {exc.message}") from None
+        raise TemplateError(f"{complaint}: {exc.message}") from None
     return text
 
 

@@ -140,6 +140,7 @@ def _system_warning(filters: list[str], *, everything: bool, volumes: bool) -> s
     items.append(
         "all images without at least one container associated to them" if everything else "all dangling images"
     )
+    items.append("all build cache" if everything else "unused build cache")
     lines = ["WARNING! This will remove:", *(f"  - {item}" for item in items), ""]
     if filters:
         lines += ["  Items to be pruned will be filtered with:", *(f"  - {entry}" for entry in sorted(filters)), ""]

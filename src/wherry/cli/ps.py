@@ -105,7 +105,8 @@ def _run(call: Invocation) -> int:
     now = time.time()
     rows = [container_row(container, truncate=truncate, now=now) for container in containers]
     columns = (*COLUMNS, "Size") if flags.flag("size") else COLUMNS
-    print_rows(call.app, rows, columns, HEADERS, form, "*formatter.ContainerContext")
+    complaints = ("failed to parse template", "failed to execute template")
+    print_rows(call.app, rows, columns, HEADERS, form, "*formatter.ContainerContext", complaints=complaints)
     return 0
 
 

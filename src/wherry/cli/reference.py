@@ -29,7 +29,9 @@ def familiar(text: str) -> str:
 
 def reference_error(text: str) -> str | None:
     """Docker's words for a reference that cannot be one, for what a client can tell."""
-    repository, _ = split_reference(text)
+    repository, tag = split_reference(text)
+    if ":" in repository.rpartition("/")[2] or (tag and not (_is_digest(tag) if "@" in text else _is_tag(tag))):
+        return "invalid reference format"
     if not repository or repository != repository.strip() or "//" in repository or repository[0] in "-./_:":
         return "invalid reference format"
     first, slash, rest = repository.partition("/")
@@ -38,3 +40,13 @@ def reference_error(text: str) -> str | None:
         shown = path if "/" in repository else f"library/{path}"
         return f"invalid reference format: repository name ({shown}) must be lowercase"
     return None
+
+
+def _is_tag(text: str) -> bool:
+    plain = text.translate(str.maketrans("", "", "_.-"))
+    return text[0] not in ".-" and len(text) <= 128 and text.isascii() and (plain.isalnum() or not plain)
+
+
+def _is_digest(text: str) -> bool:
+    algorithm, _, encoded = text.partition(":")
+    return bool(algorithm) and len(encoded) >= 32 and set(encoded.lower()) <= set("0123456789abcdef")

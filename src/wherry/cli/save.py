@@ -12,6 +12,10 @@ def _run(call: Invocation) -> int:
     path = call.flags.text("output")
     if not path and os.isatty(1):
         raise CommandFailed("cowardly refusing to save to a terminal. Use the -o flag or redirect")
+    if path and not os.path.isdir(os.path.dirname(path) or "."):
+        raise CommandFailed(
+            f"failed to save image: invalid output path: stat {os.path.dirname(path)}: no such file or directory"
+        )
     response = call.app.images.save(call.args, platform=call.flags.text("platform"))
     save_stream(response.chunks(), path)
     return 0

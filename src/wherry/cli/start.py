@@ -12,7 +12,7 @@ def _run(call: Invocation) -> int:
     flags, app = call.flags, call.app
     if flags.flag("attach") or flags.flag("interactive"):
         if len(call.args) > 1:
-            raise CommandFailed("You cannot start and attach multiple containers at once.")
+            raise CommandFailed("you cannot start and attach multiple containers at once")
         container = app.containers.inspect(call.args[0])
         return attach_to(
             app,

@@ -20,6 +20,7 @@ from wherry.cli.template_parser import (
     Variable,
     parse_template,
 )
+from wherry.cli.typed_nils import MAPS, ZEROS
 
 # What a missing key means: the complaint about the key's name, or None for Go's ``<no value>``.
 Missing = Callable[[str], str | None]
@@ -54,18 +55,21 @@ class _Continue(Exception):
 class Template:
     """A parsed template; ``render`` may be called for many values."""
 
-    def __init__(self, source: str, missing: Missing = lenient) -> None:
+    def __init__(self, source: str, missing: Missing = lenient, *, typed: bool = False) -> None:
+        """``typed``: nulls and absent members are what Go's types make of them (``typed_nils``)."""
         self._nodes = parse_template(source, _KNOWN)
         self._missing = missing
+        self._typed = typed
 
     def render(self, data: Any) -> str:
         output: list[str] = []
-        _Run(self._missing, data, output).nodes(self._nodes, data, {"$": data})
+        _Run(self._missing, data, output, typed=self._typed).nodes(self._nodes, data, {"$": data})
         return "".join(output)
 
 
 class _Run:
-    def __init__(self, missing: Missing, root: Any, output: list[str]) -> None:
+    def __init__(self, missing: Missing, root: Any, output: list[str], *, typed: bool) -> None:
+        self._zeros = ZEROS if typed else {}
         self._missing = missing
         self._root = root
         self._output = output
@@ -179,8 +183,11 @@ class _Run:
         of = self._value(field.of, dot, scope)
         complaint: str | None
         if isinstance(of, dict):
-            if field.name in of:
-                return of[field.name]
+            value = of.get(field.name)
+            if value is None and field.name in self._zeros:
+                return self._zeros[field.name]
+            if field.name in of or (self._zeros and isinstance(field.of, Field) and field.of.name in MAPS):
+                return value
             complaint = self._missing(field.name)
             if complaint is None:
                 return None

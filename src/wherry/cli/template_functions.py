@@ -7,6 +7,7 @@ from typing import Any
 from wherry.cli.output import Record
 from wherry.cli.template_lexer import TemplateError
 from wherry.cli.text import go_quote
+from wherry.cli.typed_nils import NilMap, NilPointer, NilSlice
 from wherry.client import json_codec
 
 
@@ -14,6 +15,8 @@ def show(value: Any) -> str:
     """A value as Go's ``%v`` prints it."""
     if value is None:
         return "<no value>"
+    if isinstance(value, NilPointer):
+        return "<nil>"
     if value is True or value is False:
         return "true" if value else "false"
     if isinstance(value, dict):
@@ -49,6 +52,8 @@ def compact_json(value: Any) -> str:
 
 
 def _encode(value: Any) -> str:
+    if isinstance(value, (NilSlice, NilMap, NilPointer)):
+        return "null"
     if isinstance(value, Record):
         # Docker's rows marshal themselves, with the HTML escapes that Go has by default.
         text = _encode({name: item for name, item in value.items() if not callable(item)})
@@ -77,7 +82,7 @@ def index(value: Any, *keys: Any) -> Any:
         if value is None:
             raise TemplateError("index of untyped nil")
         if isinstance(value, dict):
-            value = value.get(str(key))
+            value = value[str(key)] if str(key) in value else _zero_of(value)
         elif isinstance(value, (list, tuple, str)):
             if not isinstance(key, int):
                 raise TemplateError(f"cannot index slice/array with type {type(key).__name__}")
@@ -87,6 +92,13 @@ def index(value: Any, *keys: Any) -> Any:
         else:
             raise TemplateError(f"can't index item of type {type(value).__name__}")
     return value
+
+
+def _zero_of(mapping: dict[str, Any]) -> Any:
+    """What Go finds under a key that is not there: the zero value of the map's type, told from what is there."""
+    if all(isinstance(item, str) for item in mapping.values()):
+        return ""
+    return NilSlice() if all(item is None or isinstance(item, list) for item in mapping.values()) else None
 
 
 def _slice(value: Any, *bounds: int) -> Any:

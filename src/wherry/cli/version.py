@@ -19,7 +19,7 @@ _API_VERSION = "1.51"
 
 
 def _run(call: Invocation) -> int:
-    template = template_of(call.flags.text("format"))
+    template = template_of(call.flags.text("format"), "system.versionInfo")
     failure = ""
     server: dict[str, Any] | None = None
     try:

@@ -17,7 +17,7 @@ from wherry.containers.container_events import publish
 from wherry.containers.data_dir import data_dir, make_data_dir
 from wherry.containers.names import check_name, random_id, random_name
 from wherry.containers.services import Services
-from wherry.errors import Conflict, InvalidParameter
+from wherry.errors import Conflict, InvalidParameter, NotFound
 from wherry.images.image import Image
 from wherry.oci import platform as platforms
 from wherry.security import sysctls
@@ -95,15 +95,30 @@ def _own_namespaces(host: HostConfig) -> list[str]:
 
 
 def _check_joined(services: Services, host: HostConfig) -> None:
-    """The containers whose namespaces are shared must exist; they need to run only at the start.
+    """The containers whose namespaces, volumes or names are used must exist; they need to run only at the start.
 
-    An unknown network is an error of the start, as in Docker: its CLI takes any 404 of the creation for a missing
-    image and goes to pull it.
+    Never NotFound, as in Docker: its CLI takes any 404 of the creation for a missing image and goes to pull it.
+    For the same reason an unknown network is an error of the start.
     """
     for mode in (host.network_mode, host.pid_mode, host.ipc_mode):
         kind, separator, reference = mode.partition(":")
         if separator and kind == "container":
-            services.containers.get(reference)
+            _existing(services, reference)
+    for link in host.links or ():
+        name = link.split(":", 1)[0].lstrip("/")
+        try:
+            services.containers.get(name)
+        except NotFound as exc:
+            raise InvalidParameter(f"could not get container for {name}: {exc.message}") from exc
+    for source in host.volumes_from or ():
+        _existing(services, source.split(":", 1)[0])
+
+
+def _existing(services: Services, reference: str) -> None:
+    try:
+        services.containers.get(reference)
+    except NotFound as exc:
+        raise InvalidParameter(exc.message) from exc
 
 
 def _record(

@@ -47,9 +47,7 @@ def _fill_log(host: HostConfig, settings: Settings) -> None:
 
 
 def _fill_resources(host: HostConfig) -> None:
-    if host.cpu_shares < 0:
-        host.cpu_shares = MIN_CPU_SHARES
-    elif host.cpu_shares:
+    if host.cpu_shares > 0:
         host.cpu_shares = min(max(host.cpu_shares, MIN_CPU_SHARES), MAX_CPU_SHARES)
     if host.memory > 0 and host.memory_swap == 0:
         host.memory_swap = host.memory * 2

@@ -34,7 +34,7 @@ _SETTLE_SECONDS = 2.0
 def create_exec(services: Services, reference: str, config: ExecConfig) -> str:
     """Remember a process to run; its id. Conflict with Docker's text unless the container runs."""
     container = services.containers.get(reference)
-    _connection(container)
+    _connection(container, reference)
     command = argv(config.cmd)
     if not command:
         raise InvalidParameter("No exec command specified")
@@ -42,7 +42,10 @@ def create_exec(services: Services, reference: str, config: ExecConfig) -> str:
         raise InvalidParameter("invalid exec: NUL byte in a string of the process")
     if config.working_dir and not config.working_dir.startswith("/"):
         raise InvalidParameter(f"Cwd must be an absolute path: {config.working_dir}")
-    parse_detach_keys(config.detach_keys)
+    try:
+        parse_detach_keys(config.detach_keys)
+    except InvalidParameter as exc:
+        raise InvalidParameter(f"Invalid escape keys ({config.detach_keys}) provided") from exc
     instance = ExecInstance(secrets.token_hex(32), container, config)
     services.execs.add(instance)
     publish(services.events, container, f"exec_create: {' '.join(command)}", {"execID": instance.id})
@@ -201,11 +204,11 @@ def resize_exec(services: Services, exec_id: str, *, height: int, width: int) ->
     _connection(instance.container).exec_resize(exec_id, height, width)
 
 
-def _connection(container: Container) -> MonitorConnection:
+def _connection(container: Container, reference: str = "") -> MonitorConnection:
     status = container.state.status
     connection = container.connection
     if status is Status.PAUSED:
-        raise Conflict(f"Container {container.id} is paused, unpause the container before exec")
+        raise Conflict(f"Container {reference or container.id} is paused, unpause the container before exec")
     if status is Status.RESTARTING:
         raise Conflict(f"Container {container.id} is restarting, wait until the container is running")
     if status is not Status.RUNNING or connection is None:

@@ -15,7 +15,9 @@ def merge(config: ContainerConfig, image: ImageDefaults) -> None:
     config.labels = {**(image.labels or {}), **(config.labels or {})}
     if image.exposed_ports:
         config.exposed_ports = {**image.exposed_ports, **(config.exposed_ports or {})}
-    if image.volumes:
+    if not config.volumes:
+        config.volumes = dict(image.volumes) if image.volumes else None
+    elif image.volumes:
         config.volumes = {**image.volumes, **(config.volumes or {})}
     _merge_command(config, image)
     _merge_healthcheck(config, image)

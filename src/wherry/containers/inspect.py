@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from wherry.containers.config import ContainerConfig, EndpointSettings, HostConfig
+from wherry.containers.config import ContainerConfig, EndpointSettings, HostConfig, Resources
 from wherry.containers.container import Container, MountPoint, Record, Status
 from wherry.containers.data_dir import data_dir, log_path
 from wherry.containers.security_options import parse as parse_security
@@ -16,6 +16,11 @@ from wherry.containers.wire import timestamp_ns
 # Members that Docker leaves out when they are empty.
 _CONFIG_OMIT = ("ExposedPorts", "Healthcheck", "ArgsEscaped", "NetworkDisabled", "MacAddress", "StopSignal",
                 "StopTimeout", "Shell")  # fmt: skip
+# Lists that docker's CLI sends even when they are empty, and that users therefore know as such.
+_NEVER_NULL = ("BlkioWeightDevice", "BlkioDeviceReadBps", "BlkioDeviceWriteBps", "BlkioDeviceReadIOps",
+               "BlkioDeviceWriteIOps", "Devices", "Dns", "DnsOptions", "DnsSearch")  # fmt: skip
+_LIMITS = frozenset(Resources.__struct_encode_fields__)
+_HOST_LAST = ("Mounts", "MaskedPaths", "ReadonlyPaths", "Init")
 _HOST_OMIT = ("Annotations", "StorageOpt", "Tmpfs", "Sysctls", "Mounts", "Init", "KernelMemoryTCP")
 
 
@@ -89,15 +94,23 @@ def config(value: ContainerConfig) -> dict[str, Any]:
     for name in _CONFIG_OMIT:
         if wire[name] in (None, "", False, {}, []):
             del wire[name]
+    if health := wire.get("Healthcheck"):
+        wire["Healthcheck"] = {name: item for name, item in health.items() if item}
     return wire
 
 
 def host_config(value: HostConfig) -> dict[str, Any]:
     """Docker's HostConfig, empty optional members left out."""
-    wire = _plain(value, HostConfig)
+    plain = _plain(value, HostConfig)
+    # Docker shows the limits after what is HostConfig's own, but for the last members.
+    limits = {name: item for name, item in plain.items() if name in _LIMITS}
+    last = {name: plain[name] for name in _HOST_LAST}
+    wire = {name: item for name, item in plain.items() if name not in limits and name not in last} | limits | last
     for name in _HOST_OMIT:
         if wire[name] in (None, "", 0, {}, []) and wire[name] is not False:
             del wire[name]
+    for name in _NEVER_NULL:
+        wire[name] = wire[name] or []
     wire["ConsoleSize"] = list(value.console_size)
     wire["PortBindings"] = wire["PortBindings"] or {}
     for mount in wire.get("Mounts") or ():
@@ -166,4 +179,4 @@ def _network_settings(services: Services, container: Container) -> dict[str, Any
 
 
 def _graph_driver(services: Services, record: Record) -> dict[str, Any]:
-    return {"Name": services.snapshotter.name, "Data": {"ID": record.id}}
+    return {"Data": {"ID": record.id}, "Name": services.snapshotter.name}

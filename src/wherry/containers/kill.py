@@ -6,7 +6,7 @@ from wherry.containers.container import Container, Status
 from wherry.containers.container_events import publish
 from wherry.containers.services import Services
 from wherry.containers.signals import DEFAULT_STOP_SIGNAL, parse_signal
-from wherry.errors import Conflict
+from wherry.errors import Conflict, NotFound
 from wherry.monitor.client import MonitorGone
 
 _EXIT_SEEN_SECONDS = 10.0
@@ -14,9 +14,14 @@ _EXIT_SEEN_SECONDS = 10.0
 
 def kill(services: Services, reference: str, *, signal: str = "SIGKILL") -> None:
     """Conflict with Docker's text when it does not run. After SIGKILL the exit is waited for."""
-    container = services.containers.get(reference)
     number = parse_signal(signal) if signal else int(signals.SIGKILL)
-    send(services, container, number)
+    try:
+        container = services.containers.get(reference)
+        send(services, container, number)
+    except NotFound as exc:
+        raise NotFound(f"cannot kill container: {reference}: {exc.message}") from exc
+    except Conflict as exc:
+        raise Conflict(f"cannot kill container: {reference}: {exc.message}") from exc
     if number == signals.SIGKILL:
         with container.changed:
             container.changed.wait_for(lambda: not container.running, _EXIT_SEEN_SECONDS)
@@ -30,13 +35,13 @@ def send(services: Services, container: Container, number: int) -> None:
         connection.cancel_restart()
         return
     if connection is None or status not in (Status.RUNNING, Status.PAUSED):
-        raise Conflict(f"cannot kill container: {container.id}: container {container.id} is not running")
+        raise Conflict(f"container {container.id} is not running")
     if number in _final_signals(container):
         container.state.manually_stopped = True
     try:
         connection.kill(number)
     except (Conflict, MonitorGone) as exc:
-        raise Conflict(f"cannot kill container: {container.id}: container {container.id} is not running") from exc
+        raise Conflict(f"container {container.id} is not running") from exc
     publish(services.events, container, "kill", {"signal": str(number)})
 
 

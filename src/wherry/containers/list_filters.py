@@ -93,21 +93,33 @@ class ListFilter:
         return lambda c: bool(names & {*c.record.networks, c.record.host_config.network_mode})
 
     def _publish(self, values: list[str]) -> Callable[[Container], bool]:
+        # As in moby: the ports on the host, which only a running container has.
         wanted = _port_set(values)
-        return lambda c: bool(wanted & _port_set(list(c.record.host_config.port_bindings or {})))
+        return lambda c: bool(wanted & _published(c))
 
     def _expose(self, values: list[str]) -> Callable[[Container], bool]:
         wanted = _port_set(values)
-        return lambda c: bool(
-            wanted & _port_set([*(c.record.config.exposed_ports or {}), *(c.record.host_config.port_bindings or {})])
-        )
+        return lambda c: c.running and bool(wanted & set(c.record.network_settings.get("Ports") or {}))
 
     def _is_task(self, values: list[str]) -> Callable[[Container], bool]:
+        if values[0].lower() not in ("true", "1", "false", "0"):
+            raise InvalidParameter(f"invalid filter 'is-task=[{values[0]}]'")
         tasks = values[0].lower() in ("true", "1")
         return lambda _: not tasks
 
     def _isolation(self, values: list[str]) -> Callable[[Container], bool]:
         return lambda _: "default" in values
+
+
+def _published(container: Container) -> set[str]:
+    if not container.running:
+        return set()
+    ports = container.record.network_settings.get("Ports") or {}
+    return {
+        f"{binding['HostPort']}/{port.partition('/')[2]}"
+        for port, bindings in ports.items()
+        for binding in bindings or ()
+    }
 
 
 def has_label(labels: Mapping[str, str], wanted: str) -> bool:

@@ -11,8 +11,8 @@ def pause(services: Services, reference: str) -> None:
     """Conflict with Docker's text when it does not run, is paused, or restarts."""
     container = services.containers.get(reference)
     if container.state.status is Status.PAUSED:
-        raise Conflict(f"Container {reference} is already paused")
-    connection = _connection(container, reference)
+        raise Conflict(f"Container {container.id} is already paused")
+    connection = _connection(container)
     connection.pause()
     with container.lock:
         if container.state.status is Status.RUNNING:
@@ -24,18 +24,18 @@ def unpause(services: Services, reference: str) -> None:
     """Conflict with Docker's text when it is not paused."""
     container = services.containers.get(reference)
     if container.state.status is not Status.PAUSED:
-        raise Conflict(f"Container {reference} is not paused")
-    _connection(container, reference).resume()
+        raise Conflict(f"Container {container.id} is not paused")
+    _connection(container).resume()
     with container.lock:
         if container.state.status is Status.PAUSED:
             container.move(Trigger.UNPAUSE)
             publish(services.events, container, "unpause")
 
 
-def _connection(container: Container, reference: str) -> MonitorConnection:
+def _connection(container: Container) -> MonitorConnection:
     connection = container.connection
     if container.state.status is Status.RESTARTING:
-        raise Conflict(f"Container {reference} is restarting, wait until the container is running")
+        raise Conflict(f"Container {container.id} is restarting, wait until the container is running")
     if connection is None or not container.running:
-        raise Conflict(f"Container {reference} is not running")
+        raise Conflict(f"container {container.id} is not running")
     return connection

@@ -3,7 +3,7 @@
 from wherry.containers.container_events import publish
 from wherry.containers.names import check_name
 from wherry.containers.services import Services
-from wherry.errors import InvalidParameter
+from wherry.errors import Conflict, InvalidParameter
 
 
 def rename(services: Services, reference: str, new_name: str) -> None:
@@ -16,7 +16,10 @@ def rename(services: Services, reference: str, new_name: str) -> None:
         old_name = container.name
         if name == old_name:
             raise InvalidParameter("Renaming a container with the same name as its current name")
-        services.containers.reserve_name(name, container.id)
+        try:
+            services.containers.reserve_name(name, container.id)
+        except Conflict as exc:
+            raise Conflict(f"Error when allocating new name: {exc.message}") from exc
         try:
             services.containers.rename(container, name)
         except BaseException:

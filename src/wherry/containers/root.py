@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from wherry.containers.account_files import AccountFiles, AccountFilesCache
 from wherry.containers.container import Container, Status
 from wherry.containers.services import Services
-from wherry.errors import Conflict
+from wherry.errors import Conflict, InvalidParameter
 from wherry.linux.filesystem import open_in_root
 
 _cache = AccountFilesCache()
@@ -71,6 +71,8 @@ def make_working_directory(services: Services, container: Container, path: str) 
             done = f"{done}/{part}"
             try:
                 os.close(open_in_root(root_fd, done, os.O_PATH | os.O_DIRECTORY))
+            except NotADirectoryError as exc:
+                raise InvalidParameter(f"Cannot mkdir: {done} is not a directory") from exc
             except FileNotFoundError:
                 parent = open_in_root(root_fd, done.rpartition("/")[0] or "/", os.O_RDONLY | os.O_DIRECTORY)
                 try:

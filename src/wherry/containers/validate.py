@@ -6,7 +6,7 @@ Sources: moby ``daemon/container.go`` (verifyContainerSettings), ``runconfig/hos
 import ipaddress
 import re
 
-from wherry.containers.config import ContainerConfig, HealthConfig, HostConfig, argv
+from wherry.containers.config import ContainerConfig, HealthConfig, HostConfig, LogConfig, argv
 from wherry.containers.ports import parse_port, parse_port_bindings
 from wherry.containers.restart_policy import check_restart_policy
 from wherry.containers.signals import parse_signal
@@ -62,13 +62,21 @@ def check_host(host: HostConfig, config: ContainerConfig, settings: Settings) ->
         raise InvalidParameter("--storage-opt is not supported by the storage driver")
     check_resources(host)
     check_host_limits(host)
-    log_options.validate(host.log_config.type, host.log_config.config or {})
+    _check_log(host.log_config)
     check_cgroup_parent(host.cgroup_parent)
     capabilities.resolve(argv(host.cap_add), argv(host.cap_drop), privileged=host.privileged)
     _check_namespaces(host, config)
     _check_addresses(host)
     parse_port_bindings(host.port_bindings)
     return _warnings(host)
+
+
+def _check_log(log: LogConfig) -> None:
+    try:
+        log_options.validate(log.type, log.config or {})
+    except log_options.InvalidLogOption as exc:
+        # Docker finds a bad value only when the container starts, and says so.
+        raise InvalidParameter(f"failed to initialize logging driver: {exc.message}") from exc
 
 
 def check_cgroup_parent(parent: str) -> None:
@@ -129,7 +137,7 @@ def _check_namespaces(host: HostConfig, config: ContainerConfig) -> None:
         raise InvalidParameter(f"invalid user namespace mode: {host.userns_mode}")
     if mode == "host" and any(name.startswith("net.") for name in host.sysctls or ()):
         name = next(name for name in host.sysctls or () if name.startswith("net."))
-        raise InvalidParameter(f"sysctl '{name}' is not allowed in the host network namespace")
+        raise InvalidParameter(f'sysctl "{name}" not allowed in host network namespace')
 
 
 def _is_container(mode: str) -> bool:

@@ -18,6 +18,8 @@ def check_resources(resources: Resources, *, current: Resources | None = None) -
     """Raise InvalidParameter for the first bad limit. ``current``: what an update starts from."""
     _check_memory(resources, current)
     _check_cpu(resources)
+    if resources.cpu_shares < 0:
+        raise InvalidParameter("shares: invalid argument")
     if resources.blkio_weight and not 10 <= resources.blkio_weight <= 1000:
         raise InvalidParameter("Range of blkio weight is from 10 to 1000")
     for rule in resources.device_cgroup_rules or ():

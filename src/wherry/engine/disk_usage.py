@@ -14,7 +14,7 @@ def disk_usage(engine: Engine, types: Sequence[str] = ()) -> dict[str, Any]:
     result: dict[str, Any] = {"LayersSize": 0, "Images": [], "Containers": [], "Volumes": [], "BuildCache": []}
     if "image" in wanted:
         result["LayersSize"] = engine.images.layers_size()
-        result["Images"] = engine.images.summaries(all=True, shared_size=True)
+        result["Images"] = engine.images.summaries(all=True, shared_size=True, count_containers=True)
     if "container" in wanted:
         result["Containers"] = list_containers(engine.services, all=True, size=True)
     if "volume" in wanted:

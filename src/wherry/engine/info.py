@@ -126,7 +126,7 @@ def info(engine: Engine) -> dict[str, Any]:
         "LiveRestoreEnabled": True,
         "Isolation": "",
         "InitBinary": "built in",
-        "ContainerdCommit": {"ID": ""},
+        "ContainerdCommit": {"ID": "N/A"},
         "RuncCommit": {"ID": __version__},
         "InitCommit": {"ID": __version__},
         "SecurityOptions": ["name=seccomp,profile=builtin", "name=cgroupns"],

@@ -70,11 +70,11 @@ def pull(
     """Pull ``reference`` (with a tag or digest). Raises the errors of ``registry.errors`` with Docker's texts."""
     sink = ProgressSink(progress, cancelled)
     repository = stores.registry.repository(reference, auth)
-    sink.message(f"Pulling from {reference.path}", reference.digest or reference.tag or "")
     worker = _Pull(stores, reference, repository, platform, sink, cancelled)
     current = worker.up_to_date()
     if current is not None:
         image, digest = current
+        worker.announce()
         status = f"Image is up to date for {reference.familiar}"
     else:
         try:
@@ -122,6 +122,12 @@ class _Pull:
         self.fetched: set[Digest] = set()
         """Every blob that this pull may have brought."""
 
+    def announce(self) -> None:
+        """The first line of progress; none goes before an error of the registry, which so is a status."""
+        self._sink.message(
+            f"Pulling from {self._reference.path}", self._reference.digest or self._reference.tag or ""
+        )
+
     def up_to_date(self) -> tuple[Image, Digest] | None:
         """The image that the name stands for already, found with at most one request."""
         reference, images = self._reference, self._stores.images
@@ -146,6 +152,7 @@ class _Pull:
     def run(self, lease: Lease) -> tuple[Image, Digest]:
         """Fetch, unpack, record."""
         chosen = self._choose(lease)
+        self.announce()
         manifest = chosen.manifest
         _check_media_types(manifest)
         _check_sizes(manifest, self._stores.settings)

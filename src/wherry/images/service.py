@@ -171,12 +171,24 @@ class Images:
         return listing.list_images(self._stores, filters or {}, all=all)
 
     def summaries(
-        self, filters: Filters | None = None, *, all: bool = False, shared_size: bool = False
+        self,
+        filters: Filters | None = None,
+        *,
+        all: bool = False,
+        shared_size: bool = False,
+        count_containers: bool = False,
     ) -> Sequence[dict[str, Any]]:
-        """Docker's ImageSummary objects."""
+        """Docker's ImageSummary objects; what is not asked for is -1, as there."""
         images = self.list_images(filters, all=all)
         shared = self._shared_sizes() if shared_size else {}
-        return [listing.summary(image, shared_size=shared.get(image.id, -1)) for image in images]
+        return [
+            listing.summary(
+                image,
+                shared_size=shared.get(image.id, -1),
+                containers=len(self._stores.containers_using(image.id)) if count_containers else -1,
+            )
+            for image in images
+        ]
 
     def inspect(self, name: str, platform: Platform | None = None) -> dict[str, Any]:
         """Docker's ImageInspect object."""

@@ -16,6 +16,10 @@ _KNOWN = {
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
 
 
+class InvalidLogOption(InvalidParameter):
+    """An option that the driver knows, with a value that it cannot take."""
+
+
 def parse_size(text: str) -> int:
     """``10m``, ``1.5g``, ``100kb``, ``512KiB`` → bytes (go-units ``RAMInBytes``); -1 is no limit.
 
@@ -44,17 +48,17 @@ def validate(driver: str, options: Mapping[str, str]) -> dict[str, int | str]:
             raise InvalidParameter(f"unknown log opt '{key}' for {words}")
     max_size = DEFAULT_MAX_SIZE_BYTES
     if "max-size" in options:
-        max_size = parse_size(options["max-size"])
+        max_size = _size_option(options["max-size"])
         if max_size == 0 or max_size < -1:
-            raise InvalidParameter("max-size must be a positive number")
+            raise InvalidLogOption("max-size must be a positive number")
     max_files = DEFAULT_MAX_FILES
     if "max-file" in options:
         try:
             max_files = int(options["max-file"])
         except ValueError as exc:
-            raise InvalidParameter(f'strconv.Atoi: parsing "{options["max-file"]}": invalid syntax') from exc
+            raise InvalidLogOption(f'strconv.Atoi: parsing "{options["max-file"]}": invalid syntax') from exc
         if max_files < 1:
-            raise InvalidParameter("max-file cannot be less than 1")
+            raise InvalidLogOption("max-file cannot be less than 1")
     if _boolean(options.get("compress", "false")):
         raise InvalidParameter(
             "compress is not supported by wherry's log drivers", hint="Leave out --log-opt compress."
@@ -90,3 +94,10 @@ def _boolean(text: str) -> bool:
     if lowered in ("0", "f", "false"):
         return False
     raise InvalidParameter(f'strconv.ParseBool: parsing "{text}": invalid syntax')
+
+
+def _size_option(text: str) -> int:
+    try:
+        return parse_size(text)
+    except InvalidParameter as exc:
+        raise InvalidLogOption(exc.message) from exc

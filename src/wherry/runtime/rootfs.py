@@ -27,8 +27,12 @@ class OverlayRootfs(TypedDict):
 
 
 def open_overlay(rootfs: OverlayRootfs) -> int:
-    """A detached overlay (descriptor of its root)."""
-    attributes = mount_api.MOUNT_ATTR_RDONLY if rootfs["readonly"] else 0
+    """A detached overlay (descriptor of its root).
+
+    A read-only one with an upper layer is writable for now: the init makes the missing mount points in it and
+    only then takes the right to write away.
+    """
+    attributes = mount_api.MOUNT_ATTR_RDONLY if rootfs["readonly"] and not rootfs["upper"] else 0
     with FileSystemContext("overlay") as context:
         context.set_string("source", "overlay")
         _set_lower(context, rootfs["lower"])
@@ -65,7 +69,8 @@ def mount_overlay_at(rootfs: OverlayRootfs, target: str) -> None:
     if len(data) >= 4096:
         raise RuntimeFailure(f"mount overlay: {len(rootfs['lower'])} layers do not fit into one page of options",
                              hint="Linux 6.8 or newer has no such limit.")  # fmt: skip
-    mount.mount("overlay", target, "overlay", mount.MS_RDONLY if rootfs["readonly"] else 0, data)
+    flags = mount.MS_RDONLY if rootfs["readonly"] and not rootfs["upper"] else 0
+    mount.mount("overlay", target, "overlay", flags, data)
 
 
 def _escape(path: str) -> str:

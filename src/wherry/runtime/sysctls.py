@@ -3,6 +3,7 @@
 Which parameters those are is ``security/sysctls.py`` (S43).
 """
 
+import errno
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -64,4 +65,7 @@ def _write(proc: int, path: str, value: str) -> None:
         finally:
             os.close(fd)
     except OSError as exc:
+        if exc.errno == errno.ENOENT:
+            # runc's words, and Docker's exit code for whatever "no such file or directory" stands in.
+            raise RuntimeFailure(f"open /proc/sys/{path}: no such file or directory", exit_code=127) from exc
         raise RuntimeFailure(f"write sysctl {path} = {value}: {exc.strerror}") from exc

@@ -117,7 +117,7 @@ class TarReader:
         """Replace a used-up chunk by the next one."""
         chunk = self._read(CHUNK)
         if not chunk:
-            raise TarError(f"unexpected end of archive at byte {self.offset}")
+            raise TarError(f"unexpected EOF: the archive ends at byte {self.offset}")
         self._base += len(self._chunk)
         self._chunk = chunk
         self._at = 0
@@ -139,7 +139,7 @@ class TarReader:
             if not chunk:
                 if not block:
                     return b""
-                raise TarError(f"unexpected end of archive inside the block at byte {start}")
+                raise TarError(f"unexpected EOF: the archive ends inside the block at byte {start}")
             self._base += len(self._chunk)
             self._chunk = chunk
             self._at = min(BLOCK - len(block), len(chunk))
@@ -328,7 +328,7 @@ class TarReader:
             self._stored -= BLOCK
             block = self._block()
             if not block:
-                raise Malformed("unexpected end of archive")
+                raise Malformed("unexpected EOF: the archive ends too early")
             blocks.append(block)
             return block
 

@@ -52,6 +52,8 @@ def unpack(reader: TarReader, root_fd: int, *, lower: LowerStatus | None, whiteo
                 raise _failure(entry, exc) from exc
             if entry.file_type == stat.S_IFREG:
                 size += entry.size
+            elif entry.file_type == stat.S_IFLNK:
+                size += len(entry.link)
         unpacker.finish()
     finally:
         unpacker.close()

@@ -52,7 +52,10 @@ def parse(spec: str) -> MountSpec:
     try:
         destination = check_destination(destination)
     except InvalidParameter as exc:
-        raise InvalidParameter(f"{_invalid(spec).message}: {exc.message}") from exc
+        kind = "bind" if source.startswith("/") else "volume"
+        raise InvalidParameter(
+            f'{_invalid(spec).message}: invalid mount config for type "{kind}": {exc.message}'
+        ) from exc
     words = mode.split(",")
     return MountSpec(
         source=posixpath.normpath(source) if source.startswith("/") else source,

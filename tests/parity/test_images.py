@@ -1,0 +1,71 @@
+"""``images`` with its columns, formats and filters, ``rmi``, ``tag``, ``load``, ``import``, ``save``, ``pull``, ``history``."""
+
+import pytest
+
+from tests.parity.conftest import Compare
+
+pytestmark = [pytest.mark.privileged, pytest.mark.peer]
+
+SCRIPTS = {
+    "images": """
+        images
+        images -q
+        images --digests
+        images --no-trunc
+        images nosuch
+        images 'busy*'
+        images -f dangling=true
+        images -f bad
+        images -f nosuch=1
+        images -f reference=busybox --format '{{.Repository}}:{{.Tag}} {{.Size}}'
+        images --format '{{json .}}'
+        images --format '{{.Nosuch}}'
+        images --format '{{'
+        images --format 'table {{.ID}}\\t{{.Repository}}'
+        image ls busybox -q
+        history busybox
+        history -q nosuch
+        image inspect -f '{{.Config.Cmd}} {{.Config.Entrypoint}} {{.Config.Labels}} {{.Os}} {{.Architecture}} {{.Size}}' busybox
+    """,
+    "tags": """
+        tag busybox tt:1
+        tag busybox TT:1
+        tag nosuch tt:2
+        rmi tt:1
+        rmi tt:1
+        rmi nosuch
+        ; create --name usesit busybox true
+        rmi busybox
+        image inspect -f '{{.RepoTags}}' busybox
+    """,
+    "archives": """
+        tty: save busybox
+        save -o /nodir/x busybox
+        load -i /nothere
+        ~ 'garbage' | load
+        import /nothere
+        ~ 'garbage' | import - x:1
+        import {tar} bad/REF:x
+        import -c 'BAD x' {tar} xx:2
+        =1 Error response from daemon: BAD is not a valid change command
+        import -c 'ENTRYPOINT ["x"]' -m hello {tar} xx:3
+        image inspect -f '{{.Config.Entrypoint}} {{.Comment}} {{.Config.Cmd}}' xx:3
+        ; rmi xx:3
+        save -o {files}/saved.tar busybox
+        load -i {files}/saved.tar
+        load -q -i {files}/saved.tar
+    """,
+    "pull": """
+        pull Bad
+        ~ pull nosuch.invalid:1/x:y
+        ~ pull 127.0.0.1:1/x
+        pull 127.0.0.1:1/x@sha256:bad
+        pull -a 127.0.0.1:1/x:y
+        pull --platform bad/x/y/z busybox
+    """,
+}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_images_are_dockers(name: str, compare: Compare, files: str, busybox_tar: object) -> None:
+    compare(SCRIPTS[name].replace("{files}", files).replace("{tar}", str(busybox_tar)))
