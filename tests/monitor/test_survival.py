@@ -152,13 +152,14 @@ def test_r32_monitors_hold_no_descriptor_of_each_other_or_the_zygote(machine: Ma
 
 
 def test_an_idle_monitor_is_small_r26(machine: Machine) -> None:
-    boxes = [machine.run(["/bin/sleep", "100"]) for _ in range(8)]
+    """P16: 2 MB each with twenty of them. The zygote's ``.pyc`` files exist: compiling would leave a larger heap."""
+    boxes = [machine.run(["/bin/sleep", "100"]) for _ in range(20)]
     time.sleep(0.2)
     sizes = []
     for box in boxes[:-1]:
         rollup = Path(f"/proc/{box.connection.state()['monitor_pid']}/smaps_rollup").read_text()
         sizes.append(next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")))
-    assert sorted(sizes)[len(sizes) // 2] <= 4096
+    assert sorted(sizes)[len(sizes) // 2] <= 2200
 
 
 # The engine as the zygote's child

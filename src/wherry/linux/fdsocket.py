@@ -5,12 +5,17 @@ connected through ``/proc/self/fd/<dirfd>/name``.
 """
 
 import array
+import errno
 import os
 import socket
 import struct
 
 # The kernel's SCM_MAX_FD is 253.
 MAX_FDS = 250
+
+# The socket module's flags are enums whose ``|`` runs a dozen Python functions; these are numbers.
+_NOSIGNAL, _CMSG_CLOEXEC = int(socket.MSG_NOSIGNAL), int(socket.MSG_CMSG_CLOEXEC)
+_TRUNCATED = int(socket.MSG_TRUNC) | int(socket.MSG_CTRUNC)
 
 
 def connect_unix(path: str, kind: int) -> socket.socket:
@@ -20,13 +25,15 @@ def connect_unix(path: str, kind: int) -> socket.socket:
 
 def listen_unix(path: str, kind: int, *, mode: int = 0o600, backlog: int = 512) -> socket.socket:
     """A listening unix socket with file mode ``mode`` from its first moment; a stale name is replaced."""
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        pass  # the usual case: nothing stale
     mask = os.umask(0o777 & ~mode)
     try:
-        listener = _through_directory(path, kind, listen=True)
+        try:
+            listener = _through_directory(path, kind, listen=True)
+        except OSError as exc:
+            if exc.errno != errno.EADDRINUSE:
+                raise
+            os.unlink(path)
+            listener = _through_directory(path, kind, listen=True)
     finally:
         os.umask(mask)
     listener.listen(backlog)
@@ -34,8 +41,8 @@ def listen_unix(path: str, kind: int, *, mode: int = 0o600, backlog: int = 512) 
 
 
 def _through_directory(path: str, kind: int, *, listen: bool) -> socket.socket:
-    directory, name = os.path.split(path)
-    directory_fd = os.open(directory or ".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    directory, slash, name = path.rpartition("/")
+    directory_fd = os.open(directory or slash or ".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     endpoint = socket.socket(socket.AF_UNIX, kind | socket.SOCK_CLOEXEC)
     try:
         address = f"/proc/self/fd/{directory_fd}/{name}"
@@ -54,7 +61,7 @@ def _through_directory(path: str, kind: int, *, listen: bool) -> socket.socket:
 def send_with_fds(endpoint: socket.socket, data: bytes, fds: list[int], flags: int = 0) -> None:
     """sendmsg(2) with SCM_RIGHTS; the kernel duplicates, the caller keeps its descriptors."""
     rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
-    endpoint.sendmsg([data], rights, flags | socket.MSG_NOSIGNAL)
+    endpoint.sendmsg([data], rights, int(flags) | _NOSIGNAL)
 
 
 def receive_with_fds(endpoint: socket.socket, size: int, flags: int = 0) -> tuple[bytes, list[int]]:
@@ -63,13 +70,13 @@ def receive_with_fds(endpoint: socket.socket, size: int, flags: int = 0) -> tupl
     Raises OSError(EMSGSIZE) for a message over ``size`` bytes; its descriptors are closed.
     """
     data, ancillary, message_flags, _ = endpoint.recvmsg(
-        size, socket.CMSG_SPACE(MAX_FDS * 4), flags | socket.MSG_CMSG_CLOEXEC
+        size, socket.CMSG_SPACE(MAX_FDS * 4), int(flags) | _CMSG_CLOEXEC
     )
     fds = array.array("i")
     for level, kind, content in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
             fds.frombytes(content[: len(content) - len(content) % fds.itemsize])
-    if message_flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+    if message_flags & _TRUNCATED:
         for fd in fds:
             os.close(fd)
         raise OSError(90, "message too long for its buffer")

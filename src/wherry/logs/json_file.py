@@ -44,9 +44,14 @@ class JsonFileDriver:
     def __init__(self, file: RotatingFile, attributes: Mapping[str, str]) -> None:
         self._file = file
         self._splitters = {"stdout": LineSplitter(), "stderr": LineSplitter()}
-        attrs = json.dumps(dict(sorted(attributes.items())), separators=(",", ":"), ensure_ascii=False)
-        middle = f',"attrs":{attrs}' if attributes else ""
-        self._tails = {stream: f'","stream":"{stream}"{middle},"time":"'.encode() for stream in self._splitters}
+        middle = ""
+        if attributes:
+            attrs = json.dumps(dict(sorted(attributes.items())), separators=(",", ":"), ensure_ascii=False)
+            middle = f',"attrs":{attrs}'
+        self._tails = {
+            "stdout": f'","stream":"stdout"{middle},"time":"'.encode(),
+            "stderr": f'","stream":"stderr"{middle},"time":"'.encode(),
+        }
 
     def write(self, stream: str, chunk: bytes) -> None:
         """See :class:`wherry.logs.driver.LogDriver`."""

@@ -89,14 +89,14 @@ def enter(text: str) -> NoReturn:
 
 def _bind(config: ZygoteConfig) -> ZygoteConfig:
     api_fd, listener_fd = config.api_fd, config.listener_fd
-    if listener_fd < 0:
-        listener_fd = listen_unix(config.zygote_socket, socket.SOCK_SEQPACKET).detach()
     if api_fd < 0:
         api_fd = listen_unix(config.api_socket, socket.SOCK_STREAM).detach()
         if config.socket_gid >= 0:
             # First the group, then its right to connect (S91).
             os.chown(config.api_socket, -1, config.socket_gid)
             os.chmod(config.api_socket, 0o660)
+    if listener_fd < 0:  # last: whoever finds it finds the API too
+        listener_fd = listen_unix(config.zygote_socket, socket.SOCK_SEQPACKET).detach()
     return replace(config, api_fd=api_fd, listener_fd=listener_fd)
 
 

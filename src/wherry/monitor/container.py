@@ -97,9 +97,12 @@ class Container:
             log=self._log,
             stdin_once=bool(self._request.get("stdin_once")),
             on_end=self._output_ended,
-            on_detach=lambda: self._emit({"event": "detached"}),
+            on_detach=self._detached,
             on_client_gone=self._client_gone,
         )
+
+    def _detached(self) -> None:
+        self._emit({"event": "detached"})
 
     # Coming to life
 

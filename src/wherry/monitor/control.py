@@ -4,6 +4,7 @@ its events is hung up on, and finds the state again when it reconnects."""
 import os
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from wherry.errors import Conflict, InvalidParameter, NotFound, System, Unavailable, WherryError
@@ -67,7 +68,6 @@ class Control:
             self._loop.remove(peer.fd)
             peer.close()
 
-    @property
     def watched(self) -> bool:
         """Whether an engine hears events."""
         return bool(self._peers)
@@ -120,7 +120,7 @@ class Peer:
             if handler is None or container is None:
                 raise Unavailable(f"monitor does not know {message.get('op')}")
             taken, fds = fds, []
-            value = handler(container, message, taken, lambda error: self._done(sequence, error))
+            value = handler(container, message, taken, partial(self._done, sequence))
         except WherryError as exc:
             self.send({"seq": sequence, "error": error_message(exc)})
         except (KeyError, TypeError, ValueError) as exc:

@@ -18,6 +18,9 @@ FdCallback = Callable[[int], None]
 ExitCallback = Callable[[int], None]
 
 
+_handling_children = False
+
+
 def _on_child(_number: int, _frame: object) -> None:
     """The wake-up descriptor does the work; the handler only has to exist."""
 
@@ -78,10 +81,12 @@ class Loop:
     def reap_children(self) -> None:
         """Handle SIGCHLD in this process: watched children are reported, orphans (a subreaper inherits them) are
         only reaped."""
+        global _handling_children  # as the handler: one per process, and inherited by fork
         self._wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
-        if signal.getsignal(signal.SIGCHLD) is not _on_child:
+        if not _handling_children:
             signal.signal(signal.SIGCHLD, _on_child)
+            _handling_children = True
         self.add(self._wake_read, EPOLLIN, self._on_signal)
         self._reap()
 

@@ -8,6 +8,7 @@ import os
 import socket
 import stat
 import traceback
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from wherry.errors import WherryError
@@ -23,7 +24,7 @@ from wherry.monitor.diagnostics import set_name as set_report_name
 from wherry.monitor.foreign_runtime import ForeignRuntime
 from wherry.monitor.loop import Loop
 from wherry.monitor.own_runtime import OwnRuntime
-from wherry.monitor.protocol import Receiver
+from wherry.monitor.protocol import Message, Receiver
 from wherry.monitor.proxy import TcpProxy, UdpProxy, serve_proxies, socket_in
 from wherry.monitor.sandbox import Sandbox
 
@@ -47,11 +48,16 @@ def run_monitor(engine_fd: int, *, api_socket: str) -> NoReturn:
         received = Receiver(engine).receive()
         if received is not None:
             message, (spec_fd, *fds) = received
-            set_report_name(f"monitor {message['request']['id'][:12]}")
-            options = [AttachOptions.from_message(item) for item in message["attach"]]
-            listeners, clients = fds[: message["listeners"]], fds[message["listeners"] :]
-            attached = list(zip(clients, options, strict=True))
-            _serve(message["request"], engine, ContainerSpec(spec_fd), listeners, attached, api_socket)
+            request, listeners, clients = message["request"], fds[: message["listeners"]], fds[message["listeners"] :]
+            set_report_name(f"monitor {request['id'][:12]}")
+            loop = Loop()
+            loop.reap_children()
+            spec = ContainerSpec(spec_fd)
+            runtime: ContainerRuntime
+            runtime = ForeignRuntime(request, spec) if request.get("runtime") else OwnRuntime(request, spec)
+            monitor = Monitor(loop, request, runtime, api_socket)
+            monitor.begin(engine, tuple(zip(clients, message["attach"], strict=True)), listeners)
+            loop.run()
         status = 0
     except BaseException:
         report(traceback.format_exc())
@@ -65,62 +71,52 @@ def _set_name(name: bytes) -> None:
     os.close(fd)
 
 
-def _serve(
-    request: dict[str, Any],
-    engine: socket.socket,
-    spec: ContainerSpec,
-    listeners: list[int],
-    clients: list[tuple[int, AttachOptions]],
-    api_socket: str,
-) -> None:
-    loop = Loop()
-    loop.reap_children()
-    run_dir = request["run_dir"]
-    os.makedirs(run_dir, mode=0o700, exist_ok=True)
-    control = Control(loop, request["id"])
-    control.listen(f"{run_dir}/monitor.sock")
-    control.add(engine)
+class Monitor:
+    """The parts of a monitor, put together. Makes nothing that outlives the process; the rehearsal runs it too."""
 
-    plan = request.get("network") or {"mode": "none"}
-    sandbox = Sandbox(plan, own_user_namespace=request["facts"]["own_user_namespace"])
-    runtime: ContainerRuntime
-    runtime = ForeignRuntime(request, spec) if request.get("runtime") else OwnRuntime(request, spec)
+    def __init__(self, loop: Loop, request: dict[str, Any], runtime: ContainerRuntime, api_socket: str) -> None:
+        self._loop = loop
+        self._run_dir: str = request["run_dir"]
+        self._api_socket = api_socket
+        self._over = False
+        self._proxies: list[TcpProxy | UdpProxy] = []
+        self._plan: dict[str, Any] = request.get("network") or {"mode": "none"}
+        self._sandbox = Sandbox(self._plan, own_user_namespace=request["facts"]["own_user_namespace"])
+        self.control = control = Control(loop, request["id"])
+        self.container = control.container = Container(
+            loop, request, runtime, self._sandbox, emit=control.emit, watched=control.watched, on_over=self._on_over
+        )
 
-    over = False
-    proxies: list[TcpProxy | UdpProxy] = []
+    def begin(self, engine: socket.socket, attach: Sequence[tuple[int, Message]], listeners: list[int]) -> None:
+        """Serve ``engine`` and ``monitor.sock``, and create the container; a failure is told to who starts it."""
+        self.control.listen(f"{self._run_dir}/monitor.sock")
+        self.control.add(engine)
+        self.container.open_log()
+        for fd, options in attach:
+            self.container.attach(fd, AttachOptions.from_message(options))
+        try:
+            self._sandbox.prepare()
+            if listeners:
+                make = socket_in(self._sandbox.host_fd, self._sandbox.namespace_fd)
+                self._proxies += serve_proxies(self._loop, self._plan.get("proxies", []), listeners, make)
+        except WherryError as exc:
+            self.container.fail_create(exc)
+        self.container.create()
 
-    def on_over() -> None:
-        nonlocal over
-        if not over:
-            over = True
+    def _on_over(self) -> None:
+        if not self._over:
+            self._over = True
             # The socket's name goes first: a new monitor of this container may bind it as soon as we hang up.
-            unwatched = not control.watched
-            for proxy in proxies:
+            unwatched = not self.control.watched()
+            for proxy in self._proxies:
                 proxy.close()  # a container that wants the same port may start as soon as we hang up
-            _remove_tree(run_dir)
-            control.close()
+            _remove_tree(self._run_dir)
+            self.control.close()
             if unwatched:
-                _wake_engine(api_socket)
-            loop.call_later(_FLUSH_SECONDS, loop.stop)
-        if not container.flushing:
-            loop.stop()
-
-    container = Container(
-        loop, request, runtime, sandbox, emit=control.emit, watched=lambda: control.watched, on_over=on_over
-    )
-    control.container = container
-    container.open_log()
-    for fd, options in clients:
-        container.attach(fd, options)
-    try:
-        sandbox.prepare()
-        if listeners:
-            make = socket_in(sandbox.host_fd, sandbox.namespace_fd)
-            proxies += serve_proxies(loop, plan.get("proxies", []), listeners, make)
-    except WherryError as exc:
-        container.fail_create(exc)
-    container.create()
-    loop.run()
+                _wake_engine(self._api_socket)
+            self._loop.call_later(_FLUSH_SECONDS, self._loop.stop)
+        if not self.container.flushing:
+            self._loop.stop()
 
 
 def _wake_engine(api_socket: str) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from functools import partial
 from typing import Any
 
 from wherry.monitor.container_runtime import NotRunning, Running
@@ -33,17 +34,16 @@ class OwnRuntime:
         self._bundle: str = request["bundle"]
         self._rootfs = request.get("rootfs")
         self._reaper = bool(request.get("init"))
-        self._cgroups_path = container_path(request["facts"]["cgroups_path"], self._id)
+        self._cgroups_path: str | None = request["facts"]["cgroups_path"]
         self._cgroups: Cgroups | None = None
         self._created: Created | None = None
 
     def create(self, streams: Streams, sandbox: Sandbox) -> Running:
         """See :class:`ContainerRuntime`."""
-        result, fds = run_in_helper(lambda: self._create(streams, sandbox), limit_seconds=_CREATE_SECONDS)
+        result, fds = run_in_helper(partial(self._create, streams, sandbox), limit_seconds=_CREATE_SECONDS)
         for warning in result["warnings"]:
             report(warning)
         created = _received(result, fds)
-        self._cgroups = cgroups_module.attach(self._cgroups_path)
         self._created = created
         console, created.console_fd = created.console_fd, None
         return Running(created.pid, os.dup(created.pidfd), console)
@@ -56,9 +56,7 @@ class OwnRuntime:
         links_first = any(".conf." in name or ".neigh." in name for name in linux.get("sysctl") or ())
         if links_first:
             sandbox.before_create()
-        cgroups = cgroups_module.create(
-            linux.get("cgroupsPath"), container_id=self._id, resources=linux.get("resources")
-        )
+        cgroups = cgroups_module.create(self._cgroups_path, container_id=self._id, resources=linux.get("resources"))
         try:
             created = create_container(
                 spec,
@@ -110,7 +108,7 @@ class OwnRuntime:
                 spec=spec,
                 pid=created.pid,
                 pidfd=created.pidfd,
-                cgroups=self._cgroups,
+                cgroups=self._attached(),
                 stdio=streams.child,
                 container_id=self._id,
             )
@@ -128,7 +126,8 @@ class OwnRuntime:
 
     def pids(self) -> list[int]:
         """See :class:`ContainerRuntime`."""
-        return self._cgroups.pids() if self._cgroups else []
+        cgroups = self._attached()
+        return cgroups.pids() if cgroups is not None else []
 
     def pause(self) -> None:
         """See :class:`ContainerRuntime`."""
@@ -140,8 +139,9 @@ class OwnRuntime:
 
     def update(self, resources: dict[str, Any]) -> None:
         """See :class:`ContainerRuntime`."""
-        if self._cgroups is not None:
-            self._cgroups.update(resources)
+        cgroups = self._attached()
+        if cgroups is not None:
+            cgroups.update(resources)
         self._spec.update(resources)
 
     def stats(self) -> dict[str, Any]:
@@ -150,14 +150,15 @@ class OwnRuntime:
 
     def oom_killed(self) -> bool:
         """See :class:`ContainerRuntime`."""
-        return self._cgroups is not None and self._cgroups.oom_killed()
+        cgroups = self._attached()
+        return cgroups is not None and cgroups.oom_killed()
 
     def delete(self) -> None:
         """See :class:`ContainerRuntime`."""
+        cgroups, self._cgroups = self._attached(), None
         created, self._created = self._created, None
         if created is not None:
             created.close()
-        cgroups, self._cgroups = self._cgroups, None
         if cgroups is not None:
             try:
                 cgroups.delete()
@@ -166,10 +167,17 @@ class OwnRuntime:
                 report(f"container {self._id[:12]}: {exc}")
             cgroups.close()
 
-    def _live(self) -> Cgroups:
-        if self._cgroups is None:
-            raise NotRunning("container is not running")
+    def _attached(self) -> Cgroups | None:
+        """The cgroups between create and delete. Looked up by the first who asks: nobody asks in an idle monitor."""
+        if self._cgroups is None and self._created is not None:
+            self._cgroups = cgroups_module.attach(container_path(self._cgroups_path, self._id))
         return self._cgroups
+
+    def _live(self) -> Cgroups:
+        cgroups = self._attached()
+        if cgroups is None:
+            raise NotRunning("container is not running")
+        return cgroups
 
 
 def _sent(created: Created) -> tuple[Message, list[int]]:

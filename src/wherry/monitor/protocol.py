@@ -32,7 +32,7 @@ Message = dict[str, Any]
 _SPAWN_MESSAGE: Message = {"op": "spawn"}
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
-_decode = json.JSONDecoder().decode
+_decode = json.JSONDecoder().raw_decode
 
 
 class ProtocolError(Exception):
@@ -98,10 +98,11 @@ class Receiver:
 
 def _parse(data: bytes) -> Message:
     try:
-        message = _decode(data.decode())
+        text = data.decode()
+        message, end = _decode(text)
     except ValueError as exc:
         raise ProtocolError(f"parse message: {exc}") from exc
-    if not isinstance(message, dict):
+    if end != len(text) or not isinstance(message, dict):
         raise ProtocolError("message is not an object")
     return message
 

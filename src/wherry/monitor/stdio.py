@@ -4,6 +4,7 @@ and the attached clients on the other."""
 import errno
 import os
 from collections.abc import Callable
+from functools import partial
 
 from wherry.linux.terminal import set_window_size
 from wherry.logs.driver import LogDriver
@@ -130,7 +131,7 @@ class Stdio:
     # Output
 
     def _reader(self, fd: int) -> Callable[[int], None]:
-        return lambda events: self._on_output(fd, events)
+        return partial(self._on_output, fd)
 
     def _on_output(self, fd: int, events: int) -> None:
         if fd == self._console_fd and events & EPOLLOUT:

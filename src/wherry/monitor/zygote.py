@@ -24,6 +24,7 @@ from wherry.monitor.fingerprint import code_fingerprint
 from wherry.monitor.loop import EPOLLIN, Loop
 from wherry.monitor.main import run_monitor
 from wherry.monitor.protocol import PROTOCOL_VERSION, Message, ProtocolError, Receiver, send
+from wherry.monitor.rehearsal import rehearse
 from wherry.runtime.cgroups import system_layout
 
 # Containers have 0 or more.
@@ -60,13 +61,22 @@ class Zygote:
         self._loop.add(self._listener.fileno(), EPOLLIN, self._accept)
         connection = socket.socket(fileno=self._config.engine_fd) if self._config.engine_fd >= 0 else None
         self._engine.adopt(self._config.engine_pid, connection)
+        filling = self._rehearse()
         self._loop.reap_children()  # after the engine is known: it may have ended already
         system_layout()  # read once here and not by every monitor
         gc.collect()
         gc.freeze()
         gc.disable()  # a collection in a child would copy every page that it looks at
         self._loop.run()
+        filling.clear()
         self._remove_sockets()
+
+    def _rehearse(self) -> list[bytes]:
+        try:
+            return rehearse(self._config.run_root)
+        except OSError as exc:
+            report(f"rehearse a monitor: {exc}: monitors will be larger")
+            return []
 
     def _on_terminate(self, _number: int, _frame: object) -> None:
         if os.getpid() == self._pid:

@@ -6,6 +6,8 @@ from typing import NamedTuple
 from wherry.linux import mountinfo
 from wherry.runtime.failure import SpecInvalid
 
+# Compiled here, once: each monitor and each helper is a fresh fork whose cache of patterns is empty.
+_CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
 _V1_FLAGS = frozenset(["rw", "ro", "xattr", "noprefix", "clone_children", "cpuset_v2_mode"])
 
 
@@ -67,7 +69,7 @@ def container_path(cgroups_path: str | None, container_id: str) -> str:
     if path.count(":") == 2 and not path.startswith("/"):
         path = _systemd_path(path)
     parts = [part for part in path.split("/") if part not in ("", ".")]
-    if not parts or ".." in parts or re.search(r"[\x00-\x1f\x7f]", path):
+    if not parts or ".." in parts or _CONTROL_CHARACTER.search(path):
         raise SpecInvalid(f"invalid cgroups path {path!r}: it must name a cgroup below the root, without '..'")
     return "/".join(["" if path.startswith("/") else "/wherry", *parts])
 
