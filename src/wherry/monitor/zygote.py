@@ -26,6 +26,9 @@ from wherry.monitor.main import run_monitor
 from wherry.monitor.protocol import PROTOCOL_VERSION, Message, ProtocolError, Receiver, send
 from wherry.monitor.rehearsal import rehearse
 from wherry.runtime.cgroups import system_layout
+from wherry.security import capabilities
+from wherry.security.bpf import compile_profile
+from wherry.security.seccomp_profile import default_profile
 
 # Containers have 0 or more.
 OOM_SCORE_ADJUST = -999
@@ -64,6 +67,8 @@ class Zygote:
         filling = self._rehearse()
         self._loop.reap_children()  # after the engine is known: it may have ended already
         system_layout()  # read once here and not by every monitor
+        # Compiled once: nearly every container has exactly this filter.
+        compile_profile(default_profile(capabilities.resolve((), (), privileged=False)))
         gc.collect()
         gc.freeze()
         gc.disable()  # a collection in a child would copy every page that it looks at
