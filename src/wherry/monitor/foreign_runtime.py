@@ -17,7 +17,8 @@ from wherry.linux.fdsocket import listen_unix, receive_with_fds
 from wherry.linux.mount import MNT_DETACH, MS_REC, MS_SLAVE, mount, umount
 from wherry.linux.namespaces import CLONE_NEWNS, unshare
 from wherry.linux.pidfd import pidfd_open, wait_exited
-from wherry.monitor.container_runtime import NotRunning, Running
+from wherry.monitor.by_cgroup import ByCgroup
+from wherry.monitor.container_runtime import Running
 from wherry.monitor.container_spec import ContainerSpec
 from wherry.monitor.diagnostics import report
 from wherry.monitor.sandbox import Sandbox
@@ -27,7 +28,6 @@ from wherry.runtime.cgroup_layout import container_path
 from wherry.runtime.cgroups import Cgroups
 from wherry.runtime.failure import RuntimeFailure
 from wherry.runtime.rootfs import mount_overlay_at
-from wherry.runtime.stats import read_stats
 
 # crun of Debian 12 refuses what claims to be newer; runtimes ignore the parts that they do not know.
 _SPEC_VERSION = "1.0.2"
@@ -36,7 +36,7 @@ _CONSOLE_TIMEOUT_SECONDS = 10.0
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-class ForeignRuntime:
+class ForeignRuntime(ByCgroup):
     """``request["runtime"]["path"]`` is the binary's absolute path."""
 
     def __init__(self, request: dict[str, Any], spec: ContainerSpec) -> None:
@@ -129,36 +129,6 @@ class ForeignRuntime:
         """See :class:`ContainerRuntime`."""
         return self.exec({**self._spec.load()["process"], "args": args, "terminal": False}, streams)
 
-    def signal_all(self, number: int) -> None:
-        """See :class:`ContainerRuntime`."""
-        self._live().kill_all(number)
-
-    def pids(self) -> list[int]:
-        """See :class:`ContainerRuntime`."""
-        return self._cgroups.pids() if self._cgroups else []
-
-    def pause(self) -> None:
-        """See :class:`ContainerRuntime`."""
-        self._live().freeze()
-
-    def resume(self) -> None:
-        """See :class:`ContainerRuntime`."""
-        self._live().thaw()
-
-    def update(self, resources: dict[str, Any]) -> None:
-        """See :class:`ContainerRuntime`."""
-        if self._cgroups is not None:
-            self._cgroups.update(resources)
-        self._spec.update(resources)
-
-    def stats(self) -> dict[str, Any]:
-        """See :class:`ContainerRuntime`."""
-        return read_stats(self._live())
-
-    def oom_killed(self) -> bool:
-        """See :class:`ContainerRuntime`."""
-        return self._cgroups is not None and self._cgroups.oom_killed()
-
     def delete(self) -> None:
         """See :class:`ContainerRuntime`."""
         if self._exists:
@@ -174,9 +144,7 @@ class ForeignRuntime:
             self._mounted = False
             umount(f"{self._bundle}/rootfs", MNT_DETACH)
 
-    def _live(self) -> Cgroups:
-        if self._cgroups is None:
-            raise NotRunning("container is not running")
+    def _attached(self) -> Cgroups | None:
         return self._cgroups
 
     def _run(self, arguments: list[str], stdio: tuple[int, int, int] | None) -> None:

@@ -5,6 +5,7 @@ import socket
 from functools import partial
 from typing import Any
 
+from wherry.monitor.by_cgroup import ByCgroup
 from wherry.monitor.container_runtime import NotRunning, Running
 from wherry.monitor.container_spec import ContainerSpec
 from wherry.monitor.diagnostics import report
@@ -18,14 +19,13 @@ from wherry.runtime.cgroups import CgroupFailure, Cgroups
 from wherry.runtime.create import Created, create_container
 from wherry.runtime.exec import exec_process
 from wherry.runtime.start import start_container
-from wherry.runtime.stats import read_stats
 
 # For what takes milliseconds, on a machine that is very busy. Below the engine's patience with an answer.
 _CREATE_SECONDS = 50.0
 EXEC_SECONDS = 10.0
 
 
-class OwnRuntime:
+class OwnRuntime(ByCgroup):
     """``request`` is the start request, ``spec`` its config.json."""
 
     def __init__(self, request: dict[str, Any], spec: ContainerSpec) -> None:
@@ -120,39 +120,6 @@ class OwnRuntime:
             report(warning)
         return Running(result["pid"], fds[0], fds[1] if len(fds) > 1 else None)
 
-    def signal_all(self, number: int) -> None:
-        """See :class:`ContainerRuntime`."""
-        self._live().kill_all(number)
-
-    def pids(self) -> list[int]:
-        """See :class:`ContainerRuntime`."""
-        cgroups = self._attached()
-        return cgroups.pids() if cgroups is not None else []
-
-    def pause(self) -> None:
-        """See :class:`ContainerRuntime`."""
-        self._live().freeze()
-
-    def resume(self) -> None:
-        """See :class:`ContainerRuntime`."""
-        self._live().thaw()
-
-    def update(self, resources: dict[str, Any]) -> None:
-        """See :class:`ContainerRuntime`."""
-        cgroups = self._attached()
-        if cgroups is not None:
-            cgroups.update(resources)
-        self._spec.update(resources)
-
-    def stats(self) -> dict[str, Any]:
-        """See :class:`ContainerRuntime`."""
-        return read_stats(self._live())
-
-    def oom_killed(self) -> bool:
-        """See :class:`ContainerRuntime`."""
-        cgroups = self._attached()
-        return cgroups is not None and cgroups.oom_killed()
-
     def delete(self) -> None:
         """See :class:`ContainerRuntime`."""
         cgroups, self._cgroups = self._attached(), None
@@ -172,12 +139,6 @@ class OwnRuntime:
         if self._cgroups is None and self._created is not None:
             self._cgroups = cgroups_module.attach(container_path(self._cgroups_path, self._id))
         return self._cgroups
-
-    def _live(self) -> Cgroups:
-        cgroups = self._attached()
-        if cgroups is None:
-            raise NotRunning("container is not running")
-        return cgroups
 
 
 def _sent(created: Created) -> tuple[Message, list[int]]:
