@@ -3,10 +3,15 @@
 Sets are integers, bit N is capability N. Which capabilities a container gets is ``security/capabilities.py``.
 """
 
+from __future__ import annotations
+
 import ctypes
-from collections.abc import Iterable
 
 from wherry.linux.libc import check, libc
+from wherry.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _NAMES = (
     "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE "

@@ -1,11 +1,15 @@
 """User namespaces that exist only as a descriptor: the mapping of an idmapped mount."""
 
+from __future__ import annotations
+
 import os
-from collections.abc import Sequence
-from typing import NamedTuple
 
 from wherry.linux.namespaces import CLONE_NEWUSER, open_namespace
 from wherry.linux.process import clone3
+from wherry.record import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class IdMapping(NamedTuple):

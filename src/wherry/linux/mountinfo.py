@@ -1,9 +1,8 @@
 """/proc/<pid>/mountinfo (proc_pid_mountinfo(5))."""
 
-import re
-from typing import NamedTuple
+from __future__ import annotations
 
-_ESCAPE = re.compile(r"\\([0-7]{3})")
+from wherry.record import NamedTuple
 
 
 class Mount(NamedTuple):
@@ -50,4 +49,5 @@ def _parse_line(line: str) -> Mount:
 
 
 def _unescape(text: str) -> str:
-    return _ESCAPE.sub(lambda match: chr(int(match[1], 8)), text)
+    first, *escaped = text.split("\\")  # a backslash itself is written as one
+    return first + "".join([chr(int(part[:3], 8)) + part[3:] for part in escaped])

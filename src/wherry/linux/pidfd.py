@@ -1,11 +1,9 @@
 """Processes by descriptor: a pidfd names one process for ever, a pid may be reused (R38)."""
 
-import ctypes
 import os
 import select
-import signal
 
-from wherry.linux.libc import SYS_PIDFD_GETFD, check, syscall
+from wherry.linux.signals import pidfd_send_signal
 
 
 def pidfd_open(pid: int) -> int:
@@ -15,12 +13,7 @@ def pidfd_open(pid: int) -> int:
 
 def send_signal(pidfd: int, number: int) -> None:
     """pidfd_send_signal(2). ProcessLookupError when the process has ended and was reaped."""
-    signal.pidfd_send_signal(pidfd, number)
-
-
-def get_fd(pidfd: int, fd: int) -> int:
-    """pidfd_getfd(2): a duplicate of another process's descriptor."""
-    return check(syscall(SYS_PIDFD_GETFD, pidfd, fd, ctypes.c_uint(0)))
+    pidfd_send_signal(pidfd, number)
 
 
 def wait_exited(pidfd: int, timeout_seconds: float | None = None) -> bool:

@@ -1,11 +1,16 @@
 """Making processes and setting their attributes: clone3, prctl, scheduling, descriptors and signals."""
 
+from __future__ import annotations
+
 import ctypes
 import os
-import signal
-from collections.abc import Iterable
 
+from wherry.linux import signals
 from wherry.linux.libc import MACHINE, SYS_CLONE3, SYS_CLOSE_RANGE, check, libc, syscall
+from wherry.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 CLONE_PIDFD = 0x00001000
 CLONE_PARENT = 0x00008000
@@ -84,7 +89,7 @@ def clone3(flags: int = 0, *, cgroup_fd: int | None = None) -> tuple[int, int]:
     args.flags = flags | CLONE_PIDFD | CLONE_CLEAR_SIGHAND
     args.pidfd = ctypes.addressof(pidfd)
     if not flags & CLONE_PARENT:  # the kernel takes the caller's own exit signal then, and wants 0 here
-        args.exit_signal = signal.SIGCHLD
+        args.exit_signal = signals.SIGCHLD
     if cgroup_fd is not None:
         args.flags |= CLONE_INTO_CGROUP
         args.cgroup = cgroup_fd
@@ -160,7 +165,7 @@ def cloexec_from(first: int) -> None:
 
 def reset_signals() -> None:
     """Give ignored signals their default action (Python ignores SIGPIPE and SIGXFSZ) and unblock all."""
-    for number in signal.valid_signals():
-        if signal.getsignal(number) is signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    for number in signals.valid_signals():
+        if signals.getsignal(number) == signals.SIG_IGN:
+            signals.set_handler(number, signals.SIG_DFL)
+    signals.pthread_sigmask(signals.SIG_SETMASK, ())

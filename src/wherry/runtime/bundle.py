@@ -1,17 +1,22 @@
 """A container of ``wherry-runtime``: from a bundle to a saved state, its init waiting for the start."""
 
-import json
-import os
-import socket
-import time
-from typing import Any, NamedTuple
+from __future__ import annotations
 
+import os
+import time
+
+from wherry import json_text
 from wherry.errors import InvalidParameter
-from wherry.linux.fdsocket import listen_unix
+from wherry.linux import sockets
+from wherry.record import TYPE_CHECKING, NamedTuple
 from wherry.runtime import cgroups, state
 from wherry.runtime.create import Created, check_supported, create_container
 from wherry.runtime.failure import SpecInvalid
+from wherry.runtime.hooks import hooks_of
 from wherry.runtime.state import ContainerState
+
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class CreateOptions(NamedTuple):
@@ -30,7 +35,7 @@ def load_spec(bundle: str) -> dict[str, Any]:
     path = f"{bundle}/config.json"
     try:
         with open(path, encoding="utf-8") as file:
-            spec = json.load(file)
+            spec = json_text.loads(file.read())
     except FileNotFoundError:
         raise InvalidParameter(f"JSON specification file {path} not found") from None
     except ValueError as exc:
@@ -60,7 +65,7 @@ def create_from_bundle(
         held = cgroups.create(
             linux.get("cgroupsPath"), container_id=container_id, resources=linux.get("resources"), devices=False
         )
-        listener = listen_unix(f"{directory}/start.sock", socket.SOCK_SEQPACKET)
+        listener = sockets.listen(f"{directory}/start.sock", sockets.SOCK_SEQPACKET)
         try:
             created = create_container(
                 spec,
@@ -115,11 +120,12 @@ def _save(
         cgroups=held.save(),
         annotations=spec.get("annotations") or {},
         oci_version=spec["ociVersion"],
+        hooks={kind: hooks for kind in ("poststart", "poststop") if (hooks := hooks_of(spec, kind))},
         new_keyring=options.new_keyring,
         directory=directory,
     )
     with open(f"{directory}/config.json", "w", encoding="utf-8") as file:
-        file.write(json.dumps(spec))  # dumps is C, dump is not
+        file.write(json_text.dumps(spec))
     kept.save()
     return kept
 

@@ -1,16 +1,21 @@
 """What a container's cgroups can do, whichever version the kernel mounts: the contract, and the shared half."""
 
+from __future__ import annotations
+
 import os
-import signal
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Any, NamedTuple
 
+from wherry.linux import signals
+from wherry.record import TYPE_CHECKING, NamedTuple
 from wherry.runtime.cgroup_directory import CgroupDirectory, CgroupFailure
 from wherry.runtime.cgroup_layout import Layout
 
-Resources = Mapping[str, Any]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any, TypeAlias
+
+Resources: TypeAlias = "Mapping[str, Any]"
 """OCI ``linux.resources`` as a plain dict."""
 
 _KILL_TIMEOUT_SECONDS = 10.0
@@ -139,9 +144,9 @@ class Cgroups(ABC):
         """Let the processes go on."""
         self.set_frozen(frozen=False)
 
-    def kill_all(self, signal_number: int = signal.SIGKILL) -> None:
+    def kill_all(self, signal_number: int = signals.SIGKILL) -> None:
         """Send a signal to every process. SIGKILL leaves none alive, however fast they fork, or raises."""
-        if signal_number != signal.SIGKILL:
+        if signal_number != signals.SIGKILL:
             self._signal_each(signal_number)
             return
         if self._kill_at_once():
@@ -151,7 +156,7 @@ class Cgroups(ABC):
             if time.monotonic() > deadline:
                 raise CgroupFailure(f"kill the processes of cgroup {self.path}: {len(self.pids())} left")
             frozen = self._try_freeze()
-            self._signal_each(signal.SIGKILL)
+            self._signal_each(signals.SIGKILL)
             if frozen:
                 self.thaw()
             time.sleep(0.001)
@@ -176,7 +181,7 @@ class Cgroups(ABC):
             for pid in self.pids():
                 if pid in pidfds:
                     try:
-                        signal.pidfd_send_signal(pidfds[pid], signal_number)
+                        signals.pidfd_send_signal(pidfds[pid], signal_number)
                     except ProcessLookupError:
                         pass  # likewise
         finally:

@@ -1,11 +1,16 @@
 """One directory of a cgroup file system: its files by name, its processes, its removal."""
 
+from __future__ import annotations
+
 import errno
 import os
 import time
-from collections.abc import Iterable, Iterator
 
 from wherry.errors import System
+from wherry.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 _READ_SIZE = 65536
 

@@ -1,13 +1,11 @@
 """Where the cgroup hierarchies of this machine are mounted, and which path in them a container gets (S44)."""
 
-import re
-from typing import NamedTuple
+from __future__ import annotations
 
 from wherry.linux import mountinfo
+from wherry.record import NamedTuple
 from wherry.runtime.failure import SpecInvalid
 
-# Compiled here, once: each monitor and each helper is a fresh fork whose cache of patterns is empty.
-_CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
 _V1_FLAGS = frozenset(["rw", "ro", "xattr", "noprefix", "clone_children", "cpuset_v2_mode"])
 
 
@@ -69,7 +67,7 @@ def container_path(cgroups_path: str | None, container_id: str) -> str:
     if path.count(":") == 2 and not path.startswith("/"):
         path = _systemd_path(path)
     parts = [part for part in path.split("/") if part not in ("", ".")]
-    if not parts or ".." in parts or _CONTROL_CHARACTER.search(path):
+    if not parts or ".." in parts or any(character < " " or character == "\x7f" for character in path):
         raise SpecInvalid(f"invalid cgroups path {path!r}: it must name a cgroup below the root, without '..'")
     return "/".join(["" if path.startswith("/") else "/wherry", *parts])
 

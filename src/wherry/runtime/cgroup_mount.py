@@ -4,13 +4,18 @@ Binds, not mounts of the cgroup file system: nothing in them can be remounted wi
 (read-only) are the bind's own.
 """
 
+from __future__ import annotations
+
 import os
-from collections.abc import Mapping
 
 from wherry.linux import mount, mount_api
 from wherry.linux.mount_api import AT_FDCWD, FileSystemContext
+from wherry.record import TYPE_CHECKING
 from wherry.runtime.cgroup_layout import Layout
 from wherry.runtime.mount_options import MountOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _SAFE = mount_api.MOUNT_ATTR_NOSUID | mount_api.MOUNT_ATTR_NODEV | mount_api.MOUNT_ATTR_NOEXEC
 

@@ -4,15 +4,20 @@ On disk: ``<mount point>/<path>`` in every hierarchy, ``path`` from ``cgroup_lay
 elsewhere; ``Cgroups.save`` goes into the runtime's state.json.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from __future__ import annotations
 
+from wherry.record import TYPE_CHECKING
 from wherry.runtime import cgroup_layout
 from wherry.runtime.cgroup_base import Cgroups, OomWatch, Resources
 from wherry.runtime.cgroup_directory import CgroupFailure
 from wherry.runtime.cgroup_layout import Hierarchy, Layout
-from wherry.runtime.cgroups_v1 import CgroupsV1
-from wherry.runtime.cgroups_v2 import CgroupsV2
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from wherry.runtime.cgroups_v1 import CgroupsV1
+    from wherry.runtime.cgroups_v2 import CgroupsV2
 
 __all__ = ["CgroupFailure", "Cgroups", "OomWatch", "Resources", "attach", "create", "load", "system_layout"]
 
@@ -23,13 +28,25 @@ def system_layout() -> Layout:
     """The machine's layout, read once per process."""
     if not _system:
         _system.append(cgroup_layout.detect())
+        _implementation(_system[0])  # whoever forks (the zygote) asks for the layout first: the children have both
     return _system[0]
 
 
 def attach(path: str, *, layout: Layout | None = None) -> Cgroups:
     """The cgroups at a path (of ``cgroup_layout.container_path``), whether they exist or not. Makes nothing."""
     layout = layout or system_layout()
-    return CgroupsV2(layout, path) if layout.version == 2 else CgroupsV1(layout, path)
+    return _implementation(layout)(layout, path)
+
+
+def _implementation(layout: Layout) -> type[CgroupsV1] | type[CgroupsV2]:
+    """Only what the machine has is imported: the other version would be a tenth of a command's time."""
+    if layout.version == 2:
+        from wherry.runtime.cgroups_v2 import CgroupsV2
+
+        return CgroupsV2
+    from wherry.runtime.cgroups_v1 import CgroupsV1
+
+    return CgroupsV1
 
 
 def create(
@@ -48,7 +65,7 @@ def create(
     """
     path = cgroup_layout.container_path(cgroups_path, container_id)
     layout = layout or system_layout()
-    made: CgroupsV1 | CgroupsV2 = CgroupsV2(layout, path) if layout.version == 2 else CgroupsV1(layout, path)
+    made = _implementation(layout)(layout, path)
     try:
         made.make()
     except BaseException:

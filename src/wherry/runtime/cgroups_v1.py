@@ -1,5 +1,7 @@
 """cgroup v1: one directory per mounted hierarchy. The limits themselves are ``resources_v1.py``."""
 
+from __future__ import annotations
+
 import os
 import select
 

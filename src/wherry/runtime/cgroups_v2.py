@@ -1,5 +1,7 @@
 """cgroup v2: one directory. The limits themselves are ``resources_v2.py``, devices are ``device_program.py``."""
 
+from __future__ import annotations
+
 import errno
 import os
 import select

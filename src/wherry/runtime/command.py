@@ -1,11 +1,15 @@
 """What a command of ``wherry-runtime`` is: its options, its positionals, and a function that runs it."""
 
-from collections.abc import Callable
-from typing import NamedTuple
+from __future__ import annotations
 
+from wherry.record import TYPE_CHECKING, NamedTuple
 from wherry.runtime.options import Arguments, Option
 
-Warn = Callable[[str], None]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
+
+Warn: TypeAlias = "Callable[[str], None]"
 
 
 class GlobalOptions(NamedTuple):

@@ -1,16 +1,20 @@
 """The commands of ``wherry-runtime``: global options, dispatch, and how an error is told (runc's way)."""
 
+from __future__ import annotations
+
 import gc
-import json
 import os
 import sys
 import time
-from typing import NamedTuple, NoReturn
 
-from wherry import __version__
+from wherry import __version__, json_text
 from wherry.errors import InvalidParameter, WherryError
+from wherry.record import TYPE_CHECKING, NamedTuple
 from wherry.runtime.command import Command, GlobalOptions, Warn
 from wherry.runtime.options import HelpRequested, Option, help_text, parse
+
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 DEFAULT_ROOT = "/run/wherry-runtime"
 
@@ -70,9 +74,9 @@ class _ErrorLog(NamedTuple):
     def write(self, level: str, message: str) -> None:
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         if self.format == "json":
-            line = json.dumps({"level": level, "msg": message, "time": now})
+            line = json_text.dumps({"level": level, "msg": message, "time": now})
         else:
-            line = f'time="{now}" level={level} msg={json.dumps(message)}'
+            line = f'time="{now}" level={level} msg={json_text.dumps(message)}'
         if self.path:
             with open(self.path, "a", encoding="utf-8") as file:
                 print(line, file=file)

@@ -1,9 +1,10 @@
 """create, run, start."""
 
-import os
-import socket
+from __future__ import annotations
 
-from wherry.linux.fdsocket import connect_unix, send_with_fds
+import os
+
+from wherry.linux import sockets
 from wherry.linux.process import set_child_subreaper
 from wherry.runtime import state
 from wherry.runtime.bundle import CreateOptions, create_from_bundle
@@ -59,9 +60,9 @@ def _made(options: GlobalOptions, arguments: Arguments, warn: Warn) -> tuple[sta
 
 
 def _send_pidfd(path: str, pidfd: int) -> None:
-    endpoint = connect_unix(path, socket.SOCK_STREAM)
+    endpoint = sockets.connect(path, sockets.SOCK_STREAM)
     try:
-        send_with_fds(endpoint, b"pidfd", [pidfd])
+        sockets.send_with_fds(endpoint, b"pidfd", [pidfd])
     finally:
         endpoint.close()
 

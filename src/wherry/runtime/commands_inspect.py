@@ -1,5 +1,7 @@
 """state, list, spec, features; checkpoint and restore are refused."""
 
+from __future__ import annotations
+
 import json
 import os
 
@@ -18,7 +20,7 @@ def describe(kept: ContainerState) -> dict[str, object]:
     return {
         "ociVersion": kept.oci_version,
         "id": kept.container_id,
-        "pid": 0 if status is Status.STOPPED else kept.pid,
+        "pid": 0 if status == Status.STOPPED else kept.pid,
         "status": str(status),
         "bundle": kept.bundle,
         "rootfs": kept.rootfs,

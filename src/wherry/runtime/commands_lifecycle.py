@@ -1,5 +1,7 @@
 """start, kill, delete: commands that need nothing of what makes a container."""
 
+from __future__ import annotations
+
 from wherry.errors import NotFound
 from wherry.runtime import state
 from wherry.runtime.command import Command, GlobalOptions, Warn

@@ -1,12 +1,14 @@
 """exec and ps."""
 
+from __future__ import annotations
+
 import json
 import os
 import re
-from typing import Any
 
 from wherry.errors import Conflict, InvalidParameter
 from wherry.linux.pidfd import pidfd_open
+from wherry.record import TYPE_CHECKING
 from wherry.runtime import cgroups, state
 from wherry.runtime.bundle import write_pid_file
 from wherry.runtime.cgroups import Cgroups
@@ -16,6 +18,9 @@ from wherry.runtime.failure import RuntimeFailure, SpecInvalid
 from wherry.runtime.foreground import hold_signals, wait_foreground
 from wherry.runtime.options import Arguments, Option
 from wherry.runtime.state import ContainerState, Status, process_start_time
+
+if TYPE_CHECKING:
+    from typing import Any
 
 _PS = "/bin/ps"
 _EXEC_FAILED = 255  # runc's status: "could not run" is told from "ran and ended with 1"
@@ -44,7 +49,7 @@ _EXEC_OPTIONS = (
 def _exec(options: GlobalOptions, arguments: Arguments, warn: Warn) -> int:
     kept = state.load(options.root, arguments.text("container-id"))
     status = kept.status()
-    if status is Status.STOPPED:
+    if status == Status.STOPPED:
         raise Conflict("cannot exec in a stopped container")
     spec = kept.spec()
     process = _process(arguments, spec)

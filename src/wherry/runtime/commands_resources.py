@@ -1,5 +1,7 @@
 """pause, resume, update, events."""
 
+from __future__ import annotations
+
 import json
 import re
 import sys
@@ -46,9 +48,9 @@ def _held(kept: ContainerState) -> Cgroups:
 def _pause(options: GlobalOptions, arguments: Arguments, _warn: Warn) -> int:
     kept = state.load(options.root, arguments.text("container-id"))
     status = kept.status()
-    if status is Status.STOPPED:
+    if status == Status.STOPPED:
         raise Conflict("container not running")
-    if status is Status.PAUSED:
+    if status == Status.PAUSED:
         raise Conflict("container already paused")
     held = _held(kept)
     try:
@@ -86,7 +88,7 @@ _UPDATE_OPTIONS = (
 
 def _update(options: GlobalOptions, arguments: Arguments, warn: Warn) -> int:
     kept = state.load(options.root, arguments.text("container-id"))
-    if kept.status() is Status.STOPPED:
+    if kept.status() == Status.STOPPED:
         raise Conflict("container not running")
     if arguments.optional("l3-cache-schema") or arguments.optional("mem-bw-schema"):
         raise InvalidParameter("Intel RDT is not supported by this runtime")
@@ -142,7 +144,7 @@ def parse_size(text: str) -> int:
 
 def _events(options: GlobalOptions, arguments: Arguments, _warn: Warn) -> int:
     kept = state.load(options.root, arguments.text("container-id"))
-    if kept.status() is Status.STOPPED:
+    if kept.status() == Status.STOPPED:
         raise Conflict(f"container with id {kept.container_id} is not running")
     match = _DURATION.fullmatch(arguments.text("interval"))
     if match is None or float(match[1]) <= 0:
@@ -156,7 +158,7 @@ def _events(options: GlobalOptions, arguments: Arguments, _warn: Warn) -> int:
             if arguments.flag("stats"):
                 return 0
             time.sleep(interval)
-            if kept.status() is Status.STOPPED:
+            if kept.status() == Status.STOPPED:
                 return 0
             if held.oom_kills() > kills:
                 kills = held.oom_kills()

@@ -1,11 +1,9 @@
 """The container's terminal: a pty of its own devpts, without any look-up by path of the peer (S40, S52)."""
 
 import os
-import socket
 import stat
 
-from wherry.linux import mount, mount_api, terminal
-from wherry.linux.fdsocket import connect_unix, send_with_fds
+from wherry.linux import mount, mount_api, sockets, terminal
 from wherry.linux.filesystem import open_in_root, reopen
 from wherry.linux.terminal import open_peer, set_controlling, set_window_size, unlock_peer
 from wherry.runtime.failure import RuntimeFailure
@@ -66,10 +64,10 @@ def take_console(peer: int) -> None:
 def send_console(path: str, master: int) -> None:
     """Give the master to whoever listens on ``--console-socket`` (runc's docs/terminals.md)."""
     try:
-        endpoint = connect_unix(path, socket.SOCK_STREAM)
+        endpoint = sockets.connect(path, sockets.SOCK_STREAM)
         try:
             name = f"/dev/pts/{terminal.peer_number(master)}"
-            send_with_fds(endpoint, name.encode(), [master])
+            sockets.send_with_fds(endpoint, name.encode(), [master])
         finally:
             endpoint.close()
     except OSError as exc:

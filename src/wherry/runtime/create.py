@@ -4,15 +4,16 @@ The caller must have one thread: its child by clone3 goes on in Python. Preparin
 and confining (``init.py``) happens in the child.
 """
 
-import os
-import socket
-from collections.abc import Callable
-from typing import Any
+from __future__ import annotations
 
-from wherry.linux import mount, mount_api
+import os
+
+from wherry.linux import mount, mount_api, sockets
 from wherry.linux.idmap import write_mappings
 from wherry.linux.namespaces import open_namespace
 from wherry.linux.pidfd import send_signal
+from wherry.linux.sockets import Socket
+from wherry.record import TYPE_CHECKING
 from wherry.runtime import handshake
 from wherry.runtime.cgroups import Cgroups
 from wherry.runtime.console import send_console
@@ -30,6 +31,10 @@ from wherry.runtime.rootfs import OverlayRootfs, open_directory_root, open_overl
 from wherry.runtime.seccomp_listener import send_listener
 from wherry.runtime.sysctls import check_sysctls
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
 _SIGKILL = 9
 
 
@@ -46,7 +51,7 @@ class Created:
         *,
         console_fd: int | None = None,
         mount_ns_fd: int = -1,
-        start_socket: socket.socket | None = None,
+        start_socket: Socket | None = None,
         seccomp_listener_fd: int | None = None,
         warnings: list[str] | None = None,
     ) -> None:
@@ -90,7 +95,7 @@ def create_container(
     console_socket: str | None = None,
     rootfs: OverlayRootfs | None = None,
     network_namespace_fd: int | None = None,
-    start_listener: socket.socket | None = None,
+    start_listener: Socket | None = None,
     new_keyring: bool = True,
     preserve_fds: int = 0,
     pivot: bool = True,
@@ -153,7 +158,7 @@ def create_container(
             abandon(child)
             raise
         if start_listener is None:
-            created.start_socket = talk.parent.dup()
+            created.start_socket = sockets.duplicate(talk.parent)
         return created
     finally:
         talk.close()

@@ -1,11 +1,11 @@
 """Delete a container: its processes, cgroups and state; then the poststop hooks."""
 
 import os
-import signal
 import sys
 
 from wherry.errors import Conflict
 from wherry.linux.pidfd import pidfd_open, wait_exited
+from wherry.linux.signals import SIGKILL
 from wherry.runtime.failure import RuntimeFailure
 from wherry.runtime.hooks import container_state, hooks_of, run_hooks
 from wherry.runtime.kill import kill_container
@@ -17,14 +17,14 @@ _KILL_TIMEOUT_SECONDS = 10.0
 def delete_container(state: ContainerState, *, force: bool = False) -> None:
     """Raises Conflict for a container that runs, without ``force``. A created one is killed, as runc does."""
     status = state.status()
-    if status is not Status.STOPPED:
-        if not force and status is not Status.CREATED:
+    if status != Status.STOPPED:
+        if not force and status != Status.CREATED:
             raise Conflict(
                 f"cannot delete container {state.container_id} that is not stopped: {status}",
                 hint="Stop it first, or use --force.",
             )
         _end(state)
-    spec = state.spec()
+    spec = state.hook_spec()
     cgroups = state.open_cgroups()
     if cgroups is not None:
         try:
@@ -57,10 +57,10 @@ def _end(state: ContainerState) -> None:
     except ProcessLookupError:
         return
     try:
-        if state.status() is Status.STOPPED:
+        if state.status() == Status.STOPPED:
             return
         try:
-            kill_container(state, signal.SIGKILL)
+            kill_container(state, SIGKILL)
         except Conflict:
             return  # it has just ended by itself
         if not wait_exited(pidfd, _KILL_TIMEOUT_SECONDS):

@@ -4,15 +4,20 @@ A node is made with mknodat from the pinned descriptor of its directory and veri
 not allowed (a user namespace) the host's node is bound over an empty file.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 import stat
-from typing import Any, NamedTuple
 
 from wherry.linux import mount_api
 from wherry.linux.filesystem import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
+from wherry.record import TYPE_CHECKING, NamedTuple
 from wherry.runtime.failure import RuntimeFailure, SpecInvalid
 from wherry.runtime.mount_target import open_target
+
+if TYPE_CHECKING:
+    from typing import Any
 
 _FORMATS = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}
 _LINKS = (

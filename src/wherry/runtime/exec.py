@@ -1,9 +1,11 @@
 """Run a further process in a running container, in the same namespaces, cgroups and confinement as its init (S54)."""
 
+from __future__ import annotations
+
 import os
-from typing import Any, NoReturn
 
 from wherry.linux import keyring, namespaces, process
+from wherry.record import TYPE_CHECKING
 from wherry.runtime import handshake
 from wherry.runtime.cgroups import Cgroups
 from wherry.runtime.console import open_console, send_console, take_console
@@ -14,6 +16,9 @@ from wherry.runtime.init import execute, forget_how_to_import, redirect_stdio
 from wherry.runtime.namespaces import Child, spawn_staged
 from wherry.runtime.process import ListenerSink, PreparedProcess, confine, own_stdio, prepare_process, set_home
 from wherry.runtime.rlimits import apply_rlimits, check_rlimits
+
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
 
 
 class Executed:

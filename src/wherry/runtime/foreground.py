@@ -1,39 +1,51 @@
 """``run`` and ``exec`` in the foreground: signals and the terminal are passed on, the exit status becomes ours."""
 
+from __future__ import annotations
+
 import errno
 import os
 import select
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-from wherry.linux import terminal
+from wherry.linux import signals, terminal
 from wherry.linux.pidfd import send_signal
+from wherry.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
 
 _CHUNK = 65536
 # These are about this process, or cannot be caught.
-_NOT_FORWARDED = {signal.SIGCHLD, signal.SIGURG, signal.SIGKILL, signal.SIGSTOP, signal.SIGWINCH, signal.SIGPIPE,
-                  signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGCONT}  # fmt: skip
+_NOT_FORWARDED = frozenset(
+    map(signals.named, ("CHLD", "URG", "KILL", "STOP", "WINCH", "PIPE", "TSTP", "TTIN", "TTOU", "CONT"))
+)
 
 
 def hold_signals() -> None:
     """Let signals wait from before the process is made until :func:`wait_foreground` can hand them on."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - _NOT_FORWARDED)
+    signals.pthread_sigmask(signals.SIG_BLOCK, signals.valid_signals() - _NOT_FORWARDED)
 
 
 def wait_foreground(pid: int, pidfd: int, console_fd: int | None) -> int:
     """Serve the process until it ends; its exit status, 128+N for a signal. The caller's signals are handed on."""
-    with _signals(pidfd, console_fd), _raw_terminal(console_fd):
+    former = _forward_signals(pidfd, console_fd)
+    attributes = terminal.set_raw(0) if console_fd is not None and os.isatty(0) else None
+    try:
         if console_fd is None:
             _wait(pidfd)
         else:
             _pump(pidfd, console_fd)
+    finally:
+        if attributes is not None:
+            terminal.restore(0, attributes)
+        for number, handler in former.items():
+            signals.set_handler(number, handler)
     status = os.waitpid(pid, 0)[1]
     return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
 
-@contextmanager
-def _signals(pidfd: int, console_fd: int | None) -> Iterator[None]:
+def _forward_signals(pidfd: int, console_fd: int | None) -> dict[int, Any]:
+    """Hand signals on from now, those first that :func:`hold_signals` held; the handlers that were there before."""
+
     def forward(number: int, _frame: object) -> None:
         try:
             send_signal(pidfd, number)
@@ -45,29 +57,13 @@ def _signals(pidfd: int, console_fd: int | None) -> Iterator[None]:
             _copy_size(console_fd)
 
     former = {}
-    for number in signal.Signals:
-        if number not in _NOT_FORWARDED and number < signal.SIGRTMIN:
-            former[number] = signal.signal(number, forward)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    former[signal.SIGWINCH] = signal.signal(signal.SIGWINCH, resize)
+    for number in signals.valid_signals() - _NOT_FORWARDED:
+        if number < signals.SIGRTMIN:
+            former[number] = signals.set_handler(number, forward)
+    signals.pthread_sigmask(signals.SIG_SETMASK, ())
+    former[signals.SIGWINCH] = signals.set_handler(signals.SIGWINCH, resize)
     resize(0, None)
-    try:
-        yield
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def _raw_terminal(console_fd: int | None) -> Iterator[None]:
-    if console_fd is None or not os.isatty(0):
-        yield
-        return
-    attributes = terminal.set_raw(0)
-    try:
-        yield
-    finally:
-        terminal.restore(0, attributes)
+    return former
 
 
 def _copy_size(console_fd: int) -> None:

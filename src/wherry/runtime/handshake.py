@@ -5,9 +5,9 @@ anything up when it is used: the child speaks after it has entered the container
 """
 
 import os
-import socket
 
-from wherry.linux.fdsocket import receive_with_fds, send_with_fds
+from wherry.linux import sockets
+from wherry.linux.sockets import Socket, receive_with_fds, send_with_fds
 from wherry.runtime.failure import RuntimeFailure, StartFailed
 
 PID = b"P"  # child → parent: a staged clone's pid (text) and pidfd
@@ -26,8 +26,7 @@ class Handshake:
     """Both ends; each side closes the other's after the clone."""
 
     def __init__(self) -> None:
-        kind = socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC
-        self.parent, self.child = socket.socketpair(socket.AF_UNIX, kind)
+        self.parent, self.child = sockets.pair(sockets.SOCK_SEQPACKET)
 
     def close(self) -> None:
         """Close what is still open of both ends."""
@@ -35,12 +34,12 @@ class Handshake:
         self.child.close()
 
 
-def send(endpoint: socket.socket, tag: bytes, payload: bytes = b"", fd: int | None = None) -> None:
+def send(endpoint: Socket, tag: bytes, payload: bytes = b"", fd: int | None = None) -> None:
     """Send one message."""
     send_with_fds(endpoint, tag + payload, [] if fd is None else [fd])
 
 
-def fail(endpoint: socket.socket, message: str, exit_code: int) -> None:
+def fail(endpoint: Socket, message: str, exit_code: int) -> None:
     """Report an error; the child ends after it. A parent that is gone cannot be told."""
     text = f"{exit_code} {message}".encode(errors="surrogateescape")[: _MESSAGE_SIZE - 16]
     try:
@@ -49,7 +48,7 @@ def fail(endpoint: socket.socket, message: str, exit_code: int) -> None:
         pass  # nobody listens any more; the exit status still tells that it went wrong
 
 
-def receive(endpoint: socket.socket) -> tuple[bytes, bytes, int | None]:
+def receive(endpoint: Socket) -> tuple[bytes, bytes, int | None]:
     """(tag, payload, descriptor); an empty tag is the end. A FAILED message raises RuntimeFailure."""
     data, fds = receive_with_fds(endpoint, _MESSAGE_SIZE)
     if data[:1] == FAILED:
@@ -58,13 +57,13 @@ def receive(endpoint: socket.socket) -> tuple[bytes, bytes, int | None]:
     return data[:1], data[1:], fds[0] if fds else None
 
 
-def wait_go(endpoint: socket.socket) -> None:
+def wait_go(endpoint: Socket) -> None:
     """In the child: wait for the parent; end quietly when it is gone."""
     if endpoint.recv(1) != GO:
         os._exit(1)
 
 
-def release(endpoint: socket.socket) -> None:
+def release(endpoint: Socket) -> None:
     """Say go on the init's connection and wait for its end, which execve brings, as long as the socket's time-out."""
     try:
         endpoint.send(GO)

@@ -1,11 +1,16 @@
 """Hooks of config.json: programs that run at fixed points of a container's life, its state on their stdin."""
 
-import json
-import os
-from typing import Any
+from __future__ import annotations
 
+import os
+
+from wherry import json_text
 from wherry.linux.pidfd import pidfd_open, send_signal, wait_exited
+from wherry.record import TYPE_CHECKING
 from wherry.runtime.failure import RuntimeFailure
+
+if TYPE_CHECKING:
+    from typing import Any
 
 _SIGKILL = 9
 _OUTPUT_LIMIT = 4096
@@ -34,7 +39,7 @@ def container_state(spec: dict[str, Any], *, container_id: str, bundle: str, pid
 def run_hooks(kind: str, hooks: list[dict[str, Any]], state: dict[str, Any]) -> None:
     """Run them in order. Raises RuntimeFailure at the first that fails."""
     for index, hook in enumerate(hooks):
-        problem = _run_hook(hook, json.dumps(state).encode())
+        problem = _run_hook(hook, json_text.dumps(state).encode())
         if problem:
             raise RuntimeFailure(f"error running {kind} hook #{index}: {problem}")
 

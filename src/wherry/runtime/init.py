@@ -5,15 +5,16 @@ opened by the caller (:class:`Setup`); after ``pivot_root`` nothing is imported,
 executed but the user's program and the container's own hooks (SECURITY.md fact 1).
 """
 
-import os
-import signal
-import socket
-import sys
-from typing import Any, NamedTuple, NoReturn
+from __future__ import annotations
 
-from wherry.linux import keyring, mount, mount_api, namespaces, process
+import os
+import sys
+
+from wherry.linux import keyring, mount, mount_api, namespaces, process, signals, sockets
 from wherry.linux.filesystem import open_in_root
 from wherry.linux.mount_api import AT_FDCWD
+from wherry.linux.sockets import Socket
+from wherry.record import TYPE_CHECKING, NamedTuple
 from wherry.runtime import handshake
 from wherry.runtime.cgroup_mount import mount_cgroups
 from wherry.runtime.cgroups import Cgroups
@@ -33,6 +34,9 @@ from wherry.runtime.reaper import run_reaper
 from wherry.runtime.rootfs import OverlayRootfs, mount_overlay_at
 from wherry.runtime.sysctls import write_sysctls
 
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
 
 class Setup(NamedTuple):
     """Everything that the init needs, gathered before the clone."""
@@ -49,7 +53,7 @@ class Setup(NamedTuple):
     devices: list[DeviceNode]
     sysctls: dict[str, str]
     stdio: tuple[int, int, int] | None
-    start_listener: socket.socket | None
+    start_listener: Socket | None
     cgroups: Cgroups | None
     cgroup_paths: dict[str, str]
     new_keyring: bool
@@ -71,7 +75,7 @@ class Setup(NamedTuple):
 
 
 class _Listener(ListenerSink):
-    def __init__(self, endpoint: socket.socket) -> None:
+    def __init__(self, endpoint: Socket) -> None:
         self._endpoint = endpoint
 
     def send_listener(self, fd: int) -> None:
@@ -114,12 +118,12 @@ def redirect_stdio(stdio: tuple[int, int, int] | None) -> None:
         os.dup2(fd, number, inheritable=True)
 
 
-def _ask(endpoint: socket.socket, tag: bytes) -> None:
+def _ask(endpoint: Socket, tag: bytes) -> None:
     handshake.send(endpoint, tag)
     handshake.wait_go(endpoint)
 
 
-def _become_namespace_root(setup: Setup, endpoint: socket.socket) -> None:
+def _become_namespace_root(setup: Setup, endpoint: Socket) -> None:
     if "user" in setup.plan.new:
         _ask(endpoint, handshake.MAP_USERS)
     os.setresgid(0, 0, 0)
@@ -136,7 +140,7 @@ def _new_keyring(container_id: str) -> None:
         ) from exc
 
 
-def _build_root(setup: Setup, endpoint: socket.socket) -> None:
+def _build_root(setup: Setup, endpoint: Socket) -> None:
     spec = setup.spec
     linux = spec.get("linux") or {}
     propagation = linux.get("rootfsPropagation") or ""
@@ -223,7 +227,7 @@ def _make_cwd(root: int, setup: Setup) -> None:
             pass  # chdir gives the error that clients know
 
 
-def _open_terminal(root: int, setup: Setup, endpoint: socket.socket) -> None:
+def _open_terminal(root: int, setup: Setup, endpoint: Socket) -> None:
     target = setup.process
     master, peer = open_console(root, size=target.console_size, uid=target.uid, gid=None)
     bind_console(root, peer)
@@ -270,7 +274,7 @@ def _wait_and_execute(setup: Setup, path: bytes) -> NoReturn:
     endpoint = setup.talk.child
     if setup.start_listener is not None:
         endpoint.close()
-        endpoint, _ = setup.start_listener.accept()
+        endpoint = sockets.accept(setup.start_listener)
         setup.start_listener.close()
     handshake.wait_go(endpoint)
     if setup.die_with_parent:
@@ -280,12 +284,12 @@ def _wait_and_execute(setup: Setup, path: bytes) -> NoReturn:
     _execute(setup, path, endpoint)
 
 
-def _die_with_parent(endpoint: socket.socket) -> None:
+def _die_with_parent(endpoint: Socket) -> None:
     """As late as this: the process that created us may have ended (our parent is then the one that started us), and
     a change of credentials would have cleared it. A starter that died meanwhile shows as the connection's end."""
-    process.set_parent_death_signal(signal.SIGKILL)
+    process.set_parent_death_signal(signals.SIGKILL)
     try:
-        if not endpoint.recv(1, socket.MSG_DONTWAIT | socket.MSG_PEEK):
+        if not endpoint.recv(1, sockets.MSG_DONTWAIT | sockets.MSG_PEEK):
             os._exit(1)
     except BlockingIOError:
         pass  # it is there and waits for our execve
@@ -298,7 +302,7 @@ def _stay(setup: Setup) -> None:
     install_late_filter(setup.process)
 
 
-def _execute(setup: Setup, path: bytes, endpoint: socket.socket) -> NoReturn:
+def _execute(setup: Setup, path: bytes, endpoint: Socket) -> NoReturn:
     try:
         _run_own_hooks(setup, "startContainer", "created")
         execute(setup.process, path, preserve_fds=setup.preserve_fds)

@@ -1,27 +1,29 @@
 """Signal a container: its init by pidfd, or every process in its cgroups."""
 
 import os
-import re
-import signal
 
 from wherry.errors import Conflict, InvalidParameter
+from wherry.linux import signals
 from wherry.linux.pidfd import pidfd_open, send_signal
 from wherry.runtime.failure import RuntimeFailure
 from wherry.runtime.state import ContainerState, Status, process_start_time
 
 
-def parse_signal(text: str) -> signal.Signals | int:
+def parse_signal(text: str) -> int:
     """``KILL``, ``SIGKILL``, ``sigkill``, ``9``, ``RTMIN+3``. Raises InvalidParameter."""
     name = text.upper().removeprefix("SIG")
-    if name.isdigit() and int(name) in signal.valid_signals():
-        return int(name)
-    if offset := re.fullmatch(r"RT(MIN\+|MAX-)(\d+)", name):
-        base, sign = (signal.SIGRTMIN, 1) if offset[1] == "MIN+" else (signal.SIGRTMAX, -1)
-        number = base + sign * int(offset[2])
-        if signal.SIGRTMIN <= number <= signal.SIGRTMAX:
-            return number
-    elif f"SIG{name}" in signal.Signals.__members__:
-        return signal.Signals[f"SIG{name}"]
+    base, offset = name[:6], name[6:]
+    number: int | None
+    if name.isdecimal():
+        number = int(name)
+    elif base in ("RTMIN+", "RTMAX-") and offset.isdecimal():
+        number = signals.SIGRTMIN + int(offset) if base == "RTMIN+" else signals.SIGRTMAX - int(offset)
+        if not signals.SIGRTMIN <= number <= signals.SIGRTMAX:
+            number = None
+    else:
+        number = signals.named(name)
+    if number in signals.valid_signals():
+        return number
     raise InvalidParameter(f'unknown signal "{text}"')
 
 
@@ -30,10 +32,10 @@ def kill_container(state: ContainerState, number: int, *, everything: bool = Fal
     if everything:
         _kill_all(state, number)
         return
-    if state.status() is Status.STOPPED:
+    if state.status() == Status.STOPPED:
         raise Conflict("container not running")
     signal_init(state, number)
-    if number == signal.SIGKILL:
+    if number == signals.SIGKILL:
         cgroups = state.open_cgroups()
         if cgroups is not None:
             try:

@@ -1,12 +1,17 @@
 """AppArmor profile and SELinux label of a process, set for its execve where the kernel has them."""
 
+from __future__ import annotations
+
 import os
-from typing import Any, NamedTuple
 
 from wherry.linux import mount_api
 from wherry.linux.filesystem import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV, openat2
 from wherry.linux.mount_api import FileSystemContext
+from wherry.record import TYPE_CHECKING, NamedTuple
 from wherry.runtime.failure import RuntimeFailure
+
+if TYPE_CHECKING:
+    from typing import Any
 
 _APPARMOR_SWITCH = "/sys/module/apparmor/parameters/enabled"
 _SELINUX = "/sys/fs/selinux"

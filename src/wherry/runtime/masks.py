@@ -4,15 +4,20 @@ A masked file is covered by the null device, a masked directory by an empty read
 exist is passed over.
 """
 
+from __future__ import annotations
+
 import os
 import stat
-from collections.abc import Sequence
 
 from wherry.linux import mount_api
 from wherry.linux.filesystem import open_in_root
 from wherry.linux.mount_api import FileSystemContext
+from wherry.record import TYPE_CHECKING
 from wherry.runtime.device_nodes import null_device
 from wherry.runtime.failure import RuntimeFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _MASK = (
     mount_api.MOUNT_ATTR_RDONLY

@@ -5,19 +5,22 @@ Bind sources become detached trees in the caller's mount namespace, with the cal
 namespaces (proc, sysfs, mqueue, devpts, tmpfs) are made by the init inside them.
 """
 
-import contextlib
+from __future__ import annotations
+
 import errno
 import os
 import stat
-from collections.abc import Iterator
-from typing import Any
 
 from wherry.linux import idmap, mount, mount_api
 from wherry.linux.idmap import IdMapping
 from wherry.linux.mount_api import AT_FDCWD, FileSystemContext
+from wherry.record import TYPE_CHECKING
 from wherry.runtime.failure import RuntimeFailure, SpecInvalid
 from wherry.runtime.mount_options import MountOptions, parse_mount_options
 from wherry.runtime.mount_target import check_outside_proc, open_ordinary_directory, open_target
+
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class PreparedMount:
@@ -138,7 +141,8 @@ def id_mappings(entries: list[dict[str, int]] | None) -> list[IdMapping]:
 def attach_mount(root_fd: int, item: PreparedMount) -> None:
     """In the init: make the file system if it is one, pin the target, attach."""
     try:
-        with _target(root_fd, item) as target:
+        target = _open_target(root_fd, item)
+        try:
             if item.tree_fd is not None:
                 mount_api.move_mount(item.tree_fd, target)
                 return
@@ -149,6 +153,8 @@ def attach_mount(root_fd: int, item: PreparedMount) -> None:
                 mount_api.move_mount(tree, target)
             finally:
                 os.close(tree)
+        finally:
+            os.close(target)
     except OSError as exc:
         raise RuntimeFailure(_failure_text(item, exc)) from exc
 
@@ -163,8 +169,8 @@ def _failure_text(item: PreparedMount, exc: OSError) -> str:
     return text
 
 
-@contextlib.contextmanager
-def _target(root_fd: int, item: PreparedMount) -> Iterator[int]:
+def _open_target(root_fd: int, item: PreparedMount) -> int:
+    """The place, opened and found fit; the caller closes."""
     if item.kind in ("proc", "sysfs"):
         target = open_ordinary_directory(root_fd, item.destination, item.kind)
     else:
@@ -173,9 +179,10 @@ def _target(root_fd: int, item: PreparedMount) -> Iterator[int]:
         if stat.S_ISDIR(os.fstat(target).st_mode) != item.is_directory:
             raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))  # move_mount would only say EINVAL
         check_outside_proc(root_fd, target, source_is_proc=item.kind == "proc" or item.is_proc)
-        yield target
-    finally:
+    except BaseException:
         os.close(target)
+        raise
+    return target
 
 
 def make_file_system(kind: str, source: str, options: MountOptions) -> int:

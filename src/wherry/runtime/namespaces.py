@@ -6,20 +6,25 @@ ones, time offsets must be written before anybody is inside) a short-lived stage
 the container's process is a child of the caller either way.
 """
 
+from __future__ import annotations
+
 import os
-import socket
-from collections.abc import Callable
-from typing import Any, NamedTuple, NoReturn
 
 from wherry.errors import WherryError
 from wherry.linux import namespaces, process
 from wherry.linux.idmap import IdMapping
 from wherry.linux.process import CLONE_PARENT, clone3
+from wherry.linux.sockets import Socket
+from wherry.record import TYPE_CHECKING, NamedTuple
 from wherry.runtime import handshake
 from wherry.runtime.cgroups import Cgroups
 from wherry.runtime.failure import RuntimeFailure, SpecInvalid
 from wherry.runtime.handshake import Handshake
 from wherry.runtime.mounts import id_mappings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, NoReturn
 
 
 class Child(NamedTuple):
@@ -209,7 +214,7 @@ def spawn_staged(
     return Child(pid, pidfd)
 
 
-def _receive_pid(parent: socket.socket, stage: int) -> tuple[int, int]:
+def _receive_pid(parent: Socket, stage: int) -> tuple[int, int]:
     tag, payload, pidfd = handshake.receive(parent)
     if tag != handshake.PID or pidfd is None:
         raise RuntimeFailure(f"create namespaces: unexpected message {tag!r} from stage {stage}")

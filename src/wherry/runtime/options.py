@@ -3,10 +3,13 @@
 Own code because argparse costs 7 ms of a command's 50, and reads ``-bundle`` as ``-b undle``.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from __future__ import annotations
 
 from wherry.errors import InvalidParameter
+from wherry.record import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 
 class Option(NamedTuple):

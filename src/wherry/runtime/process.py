@@ -3,18 +3,23 @@
 The order of :func:`confine` is SECURITY.md "Mechanisms"; each step needs what the later ones take away.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 import stat
-from typing import Any, NamedTuple
 
 from wherry.linux import capabilities, process, seccomp
 from wherry.linux.filesystem import open_regular_in_root
+from wherry.record import TYPE_CHECKING, NamedTuple
 from wherry.runtime.executable import find_executable
 from wherry.runtime.failure import RuntimeFailure, SpecInvalid
 from wherry.runtime.labels import ProcessLabels, prepare_labels
 from wherry.runtime.scheduling import Scheduling, apply_scheduling, prepare_scheduling
 from wherry.security.bpf import CompiledFilter, compile_profile
+
+if TYPE_CHECKING:
+    from typing import Any
 
 _MAX_ID = 0xFFFFFFFE
 _PASSWD_LIMIT = 1 << 20
@@ -138,7 +143,7 @@ def set_home(target: PreparedProcess, root_fd: int) -> None:
             return
 
 
-def confine(target: PreparedProcess, on_listener: "ListenerSink") -> bytes:
+def confine(target: PreparedProcess, on_listener: ListenerSink) -> bytes:
     """Turn the calling process, which has entered the root, into ``target``; the path to execute.
 
     ``on_listener`` gets the seccomp listener's descriptor, if there is one.

@@ -4,28 +4,34 @@ It is the init's own process, still the interpreter from the zygote's sealed mem
 image. It runs inside the container's root, so it imports and opens nothing (SECURITY.md fact 1).
 """
 
+from __future__ import annotations
+
 import os
-import signal
-from collections.abc import Callable
-from typing import NoReturn
+
+from wherry.linux import signals
+from wherry.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import NoReturn
 
 
 def run_reaper(execute: Callable[[], NoReturn], release: Callable[[], None], *, terminal: bool) -> NoReturn:
     """Fork; the child calls ``execute``. This process calls ``release`` (it closes what the child's execve is to
     close), and exits as the child does, with 128 and the number for a signal, as tini does."""
-    everything = signal.valid_signals()
-    signal.pthread_sigmask(signal.SIG_BLOCK, everything)
+    everything = signals.valid_signals()
+    signals.pthread_sigmask(signals.SIG_BLOCK, everything)
     child = os.fork()
     if child == 0:
         os.setpgid(0, 0)
         if terminal:
             os.tcsetpgrp(0, os.getpid())  # SIGTTOU is blocked here
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        signals.pthread_sigmask(signals.SIG_SETMASK, ())
         execute()
     release()
     while True:
-        number = signal.sigwait(everything)
-        if number == signal.SIGCHLD:
+        number = signals.sigwait(everything)
+        if number == signals.SIGCHLD:
             _reap(child)
         else:
             try:

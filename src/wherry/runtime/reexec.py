@@ -10,7 +10,7 @@ import sys
 
 from wherry.linux.memfd import sealed_copy
 
-_BOOT = "import sys;sys.path.insert(0,sys.argv.pop(1));import wherry.runtime.commands as c;c.run()"
+_BOOT = "import gc,sys;gc.disable();sys.path.append(sys.argv.pop(1));from wherry.runtime.commands import run;run()"
 
 
 def reexecute(arguments: list[str]) -> None:

@@ -1,15 +1,20 @@
 """OCI ``linux.resources`` onto the files of cgroup v1, in an order that the kernel accepts at every step."""
 
-import errno
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from __future__ import annotations
 
+import errno
+
+from wherry.record import TYPE_CHECKING
 from wherry.runtime.cgroup_base import Resources
 from wherry.runtime.cgroup_directory import CgroupDirectory, CgroupFailure
 from wherry.runtime.failure import SpecInvalid
 from wherry.security import devices as device_policy
 
-_Find = Callable[[str], CgroupDirectory]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Any, TypeAlias
+
+_Find: TypeAlias = "Callable[[str], CgroupDirectory]"
 
 
 def apply(find: _Find, resources: Resources) -> None:

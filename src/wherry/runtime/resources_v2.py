@@ -1,13 +1,18 @@
 """OCI ``linux.resources``, which speaks the language of v1, onto the files of cgroup v2."""
 
-import math
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from __future__ import annotations
 
+import math
+
+from wherry.record import TYPE_CHECKING
 from wherry.runtime.cgroup_base import Resources
 from wherry.runtime.cgroup_directory import CgroupDirectory, CgroupFailure
 from wherry.runtime.failure import SpecInvalid
 from wherry.runtime.resources_v1 import rdma_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Any
 
 _DEFAULT_PERIOD_MICROSECONDS = 100_000
 

@@ -1,9 +1,14 @@
 """Resource limits of a process, set from outside by its parent (prlimit(2))."""
 
-import resource
-from collections.abc import Sequence
+from __future__ import annotations
 
+import resource
+
+from wherry.record import TYPE_CHECKING
 from wherry.runtime.failure import RuntimeFailure, SpecInvalid
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _UNLIMITED = 0xFFFFFFFFFFFFFFFF
 Rlimit = tuple[str, int, int]

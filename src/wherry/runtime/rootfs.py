@@ -4,26 +4,35 @@ Both come as a detached tree, made with the rights and in the mount namespace of
 inside its private namespace. So nothing is ever mounted on the host, and a user namespace needs no rights to it.
 """
 
+from __future__ import annotations
+
 import errno
 import os
-from typing import Any, TypedDict
 
 from wherry.linux import mount, mount_api
 from wherry.linux.mount_api import AT_FDCWD, FileSystemContext
+from wherry.record import TYPE_CHECKING
 from wherry.runtime.failure import RuntimeFailure, SpecInvalid
+
+if TYPE_CHECKING:
+    from typing import Any, TypedDict
 
 # S28: a layer's xattrs do not lead elsewhere. The same as in snapshots/overlay_mount.py: both mount the same layers.
 _OVERLAY_SAFE = ("redirect_dir=nofollow", "metacopy=off", "index=off")
 
 
-class OverlayRootfs(TypedDict):
-    """An overlay that exists only in the container's private mount namespace."""
+if TYPE_CHECKING:
 
-    lower: list[str]  # absolute directories, top first
-    upper: str
-    work: str
-    volatile: bool  # no sync at umount: for containers that are removed when they end
-    readonly: bool
+    class OverlayRootfs(TypedDict):
+        """An overlay that exists only in the container's private mount namespace."""
+
+        lower: list[str]  # absolute directories, top first
+        upper: str
+        work: str
+        volatile: bool  # no sync at umount: for containers that are removed when they end
+        readonly: bool
+else:
+    OverlayRootfs = dict
 
 
 def open_overlay(rootfs: OverlayRootfs) -> int:

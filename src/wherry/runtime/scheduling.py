@@ -1,10 +1,15 @@
 """``process.scheduler``, ``ioPriority``, ``execCPUAffinity`` and ``linux.personality`` (runtime-spec 1.2)."""
 
+from __future__ import annotations
+
 import os
-from typing import Any, NamedTuple
 
 from wherry.linux import process
+from wherry.record import TYPE_CHECKING, NamedTuple
 from wherry.runtime.failure import RuntimeFailure, SpecInvalid
+
+if TYPE_CHECKING:
+    from typing import Any
 
 _POLICIES = {
     "SCHED_OTHER": 0, "SCHED_FIFO": 1, "SCHED_RR": 2, "SCHED_BATCH": 3, "SCHED_ISO": 4, "SCHED_IDLE": 5,

@@ -1,11 +1,14 @@
 """Giving a seccomp listener to the agent at ``listenerPath`` (config-linux.md "The Container Process State")."""
 
-import json
-import socket
-from typing import Any
+from __future__ import annotations
 
-from wherry.linux.fdsocket import connect_unix, send_with_fds
+from wherry import json_text
+from wherry.linux import sockets
+from wherry.record import TYPE_CHECKING
 from wherry.runtime.failure import RuntimeFailure
+
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def send_listener(path: str, metadata: str, listener_fd: int, pid: int, state: dict[str, Any]) -> None:
@@ -18,9 +21,9 @@ def send_listener(path: str, metadata: str, listener_fd: int, pid: int, state: d
         "state": state,
     }
     try:
-        endpoint = connect_unix(path, socket.SOCK_STREAM)
+        endpoint = sockets.connect(path, sockets.SOCK_STREAM)
         try:
-            send_with_fds(endpoint, json.dumps(message).encode(), [listener_fd])
+            sockets.send_with_fds(endpoint, json_text.dumps(message).encode(), [listener_fd])
         finally:
             endpoint.close()
     except OSError as exc:

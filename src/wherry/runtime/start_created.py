@@ -1,10 +1,9 @@
 """The start of a container that an earlier ``wherry-runtime create`` left waiting."""
 
 import os
-import socket
 
 from wherry.errors import Conflict
-from wherry.linux.fdsocket import connect_unix
+from wherry.linux import sockets
 from wherry.runtime.failure import RuntimeFailure
 from wherry.runtime.handshake import release
 from wherry.runtime.hooks import container_state, hooks_of, run_hooks
@@ -17,7 +16,7 @@ def start_created(kept: ContainerState) -> None:
     Raises Conflict for a container in another state, StartFailed when execve fails.
     """
     try:
-        endpoint = connect_unix(kept.start_socket, socket.SOCK_SEQPACKET)
+        endpoint = sockets.connect(kept.start_socket, sockets.SOCK_SEQPACKET)
     except (FileNotFoundError, ConnectionRefusedError):
         status = kept.status()
         if status in (Status.RUNNING, Status.PAUSED):
@@ -31,7 +30,7 @@ def start_created(kept: ContainerState) -> None:
             os.unlink(kept.start_socket)
         except FileNotFoundError:
             pass  # the container was deleted meanwhile
-    spec = kept.spec()
+    spec = kept.hook_spec()
     hooks = hooks_of(spec, "poststart")
     if hooks:
         current = container_state(

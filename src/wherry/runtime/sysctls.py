@@ -3,17 +3,22 @@
 Which parameters those are is ``security/sysctls.py`` (S43).
 """
 
+from __future__ import annotations
+
 import errno
 import os
-from collections.abc import Mapping
-from typing import Any
 
 from wherry.linux import mount_api
 from wherry.linux.filesystem import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV, openat2
 from wherry.linux.mount_api import FileSystemContext
 from wherry.linux.namespaces import PROC_NAMES
+from wherry.record import TYPE_CHECKING
 from wherry.runtime.failure import RuntimeFailure
 from wherry.security.sysctls import components, validate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
 
 
 def check_sysctls(spec: dict[str, Any], *, network_given: bool = False) -> dict[str, str]:

@@ -5,8 +5,14 @@ end: a block's successors exist when it is added, a label is the number of instr
 start to the program's end, and a target that is out of reach gets a stepping stone just in front.
 """
 
+from __future__ import annotations
+
 import struct
-from collections.abc import Sequence
+
+from wherry.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 # Opcodes (linux/bpf_common.h), all of the "word" size with constant operand.
 LOAD = 0x20

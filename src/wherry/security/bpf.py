@@ -12,12 +12,13 @@ What it promises, beyond the specification (each is what runc with libseccomp do
 Installing the program is ``linux/seccomp.py``. No tables are kept: only the last few compiled programs are.
 """
 
-import errno
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from __future__ import annotations
 
+import errno
+
+from wherry import json_text
 from wherry.linux.libc import MACHINE
+from wherry.record import TYPE_CHECKING, NamedTuple
 from wherry.security import assembler, syscalls
 from wherry.security.assembler import Assembler
 from wherry.security.seccomp_rules import (
@@ -36,6 +37,10 @@ from wherry.security.seccomp_rules import (
     parse_rules,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
+
 _X86_FAMILY = {"x86_64": 0xC000003E, "x32": 0xC000003E, "x86": 0x40000003}
 _ARM_FAMILY = {"aarch64": 0xC00000B7, "arm": 0x40000028}
 # Per machine: the ABIs that its kernel can run and their AUDIT_ARCH_*, the native one first.
@@ -47,7 +52,7 @@ Alternative = tuple[tuple[Condition, ...], int]
 _Verdict = int | tuple[Alternative, ...]
 
 _CACHE_SIZE = 8
-_cache: "dict[str, CompiledFilter]" = {}
+_cache: dict[str, CompiledFilter] = {}
 
 
 class CompiledFilter(NamedTuple):
@@ -74,7 +79,7 @@ def compile_profile(profile: Mapping[str, Any], *, machine: str = MACHINE) -> Co
     Raises InvalidSeccomp for unknown names of actions, operators, flags or architectures, for SCMP_ACT_NOTIFY
     where it cannot work, and for a program over the kernel's limit.
     """
-    key = machine + json.dumps(profile)
+    key = machine + json_text.dumps(profile)
     compiled = _cache.pop(key, None) or _compile(profile, machine)
     _cache[key] = compiled
     if len(_cache) > _CACHE_SIZE:

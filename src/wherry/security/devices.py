@@ -4,11 +4,14 @@ A rule is the cgroup v1 line: type (a, b, c), major:minor (``*`` for any), acces
 ``runtime/cgroups_v1.py`` and ``cgroups_v2.py``.
 """
 
-import re
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from __future__ import annotations
 
 from wherry.errors import InvalidParameter
+from wherry.record import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
 
 
 class DeviceNode(NamedTuple):
@@ -71,19 +74,21 @@ class DevicePolicy(NamedTuple):
     exceptions: tuple[DeviceRule, ...]
 
 
-_LINE = re.compile(r"([abc]) (\d+|\*):(\d+|\*) ([rwm]{1,3})")
-
-
 class InvalidDeviceRule(InvalidParameter):
     """A rule that is not in the format, or that the kernel does not have."""
 
 
 def parse_rule(line: str) -> DeviceRule:
     """A rule of ``--device-cgroup-rule``, for example ``c 1:3 rwm``. Raises InvalidDeviceRule with Docker's text."""
-    match = _LINE.fullmatch(line)
-    if not match:
+    kind, _, rest = line.partition(" ")
+    numbers, _, access = rest.partition(" ")
+    major, _, minor = numbers.partition(":")
+    if (
+        kind not in ("a", "b", "c")
+        or not all(number == "*" or (number.isascii() and number.isdigit()) for number in (major, minor))
+        or not (1 <= len(access) <= 3 and set(access) <= set(_READ_WRITE_MAKE))
+    ):
         raise InvalidDeviceRule(f"invalid device cgroup rule format: '{line}'")
-    kind, major, minor, access = match.groups()
     return DeviceRule(kind, _number(major), _number(minor), _ordered(access))
 
 

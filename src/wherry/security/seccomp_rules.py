@@ -1,10 +1,15 @@
 """Reading the OCI ``linux.seccomp`` object: names to numbers, every field checked. Compiling is ``bpf.py``."""
 
+from __future__ import annotations
+
 import errno
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
 
 from wherry.errors import InvalidParameter
+from wherry.record import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
 
 # linux/seccomp.h
 KILL_PROCESS = 0x80000000
@@ -99,7 +104,7 @@ def parse_rules(profile: Mapping[str, Any]) -> list[Rule]:
     """The profile's rules in order. Raises InvalidSeccomp."""
     result: list[Rule] = []
     for entry in profile.get("syscalls") or ():
-        if not isinstance(entry, Mapping):
+        if not isinstance(entry, dict):
             raise InvalidSeccomp("encountered nil syscall while initializing Seccomp")
         names = entry.get("names")
         if not isinstance(names, list) or not names or not all(isinstance(name, str) and name for name in names):

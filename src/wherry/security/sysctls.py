@@ -4,10 +4,13 @@
 (CVE-2022-0811), so there is a list of what is allowed, as in runc, and the grammar leaves no way around it.
 """
 
-import re
-from collections.abc import Collection, Mapping
+from __future__ import annotations
 
 from wherry.errors import InvalidParameter
+from wherry.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
 
 DEFAULTS: Mapping[str, str] = {
     "net.ipv4.ip_unprivileged_port_start": "0",
@@ -22,7 +25,7 @@ _IPC = frozenset(
 _UTS = ("kernel.hostname", "kernel.domainname")
 
 # A path component; interface names bring in what is between a letter and a colon.
-_COMPONENT = re.compile(r"[A-Za-z0-9_@:+-][A-Za-z0-9_@:+.-]*")
+_COMPONENT = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_@:+-.")
 
 
 class InvalidSysctl(InvalidParameter):
@@ -35,11 +38,15 @@ def components(name: str) -> list[str]:
     As sysctl(8): the first separator decides. ``net.ipv4.conf.eth0/100.rp_filter`` and
     ``net/ipv4/conf/eth0.100/rp_filter`` are the same parameter.
     """
-    first = re.search(r"[./]", name)
-    parts = name.split("/") if first and first[0] == "/" else [part.replace("/", ".") for part in name.split(".")]
-    if len(parts) < 2 or not all(_COMPONENT.fullmatch(part) and ".." not in part for part in parts):
+    slash_first = "/" in name and "." not in name[: name.index("/")]
+    parts = name.split("/") if slash_first else [part.replace("/", ".") for part in name.split(".")]
+    if len(parts) < 2 or not all(_is_component(part) for part in parts):
         raise InvalidSysctl(f'invalid sysctl name "{_printable(name)}"')
     return parts
+
+
+def _is_component(part: str) -> bool:
+    return part != "" and part[0] != "." and ".." not in part and _COMPONENT.issuperset(part)
 
 
 def dotted(name: str) -> str:
