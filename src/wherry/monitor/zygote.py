@@ -25,7 +25,7 @@ from wherry.monitor.loop import EPOLLIN, Loop
 from wherry.monitor.main import run_monitor
 from wherry.monitor.protocol import PROTOCOL_VERSION, Message, ProtocolError, Receiver, send
 from wherry.monitor.rehearsal import rehearse
-from wherry.runtime.cgroups import system_layout
+from wherry.runtime.preload import preload
 from wherry.security import capabilities
 from wherry.security.bpf import compile_profile
 from wherry.security.seccomp_profile import default_profile
@@ -64,9 +64,9 @@ class Zygote:
         self._loop.add(self._listener.fileno(), EPOLLIN, self._accept)
         connection = socket.socket(fileno=self._config.engine_fd) if self._config.engine_fd >= 0 else None
         self._engine.adopt(self._config.engine_pid, connection)
+        preload()  # once here and not in every monitor
         filling = self._rehearse()
         self._loop.reap_children()  # after the engine is known: it may have ended already
-        system_layout()  # read once here and not by every monitor
         # Compiled once: nearly every container has exactly this filter.
         compile_profile(default_profile(capabilities.resolve((), (), privileged=False)))
         gc.collect()

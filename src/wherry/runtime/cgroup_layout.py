@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from wherry.linux import mountinfo
 from wherry.record import NamedTuple
 from wherry.runtime.failure import SpecInvalid
 
@@ -36,6 +35,8 @@ class CgroupsMissing(SpecInvalid):
 
 def detect(text: str | None = None) -> Layout:
     """Read /proc/self/mountinfo (or ``text``). Raises CgroupsMissing."""
+    from wherry.linux import mountinfo  # start-up cost: a command on a container that is there does not look
+
     mounts = mountinfo.read() if text is None else mountinfo.parse(text)
     hierarchies: dict[tuple[str, ...], Hierarchy] = {}
     unified = None

@@ -28,7 +28,7 @@ def system_layout() -> Layout:
     """The machine's layout, read once per process."""
     if not _system:
         _system.append(cgroup_layout.detect())
-        _implementation(_system[0])  # whoever forks (the zygote) asks for the layout first: the children have both
+        _implementation(_system[0])  # for the children of a process that forks
     return _system[0]
 
 

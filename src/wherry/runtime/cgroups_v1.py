@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import select
 
-from wherry.runtime import resources_v1
 from wherry.runtime.cgroup_base import Cgroups, OomWatch, Resources
 from wherry.runtime.cgroup_directory import CgroupDirectory, CgroupFailure, make_directory
 from wherry.runtime.cgroup_layout import Layout
@@ -72,12 +71,16 @@ class CgroupsV1(Cgroups):
 
     def apply(self, resources: Resources | None, *, devices: bool = True) -> None:
         """See ``Cgroups``."""
+        from wherry.runtime import resources_v1  # start-up cost: most commands set no limits
+
         resources_v1.apply(self.directory, resources or {})
         if devices and "devices" in self._mount_points:
             resources_v1.apply_devices(self.directory("devices"), (resources or {}).get("devices") or ())
 
     def update(self, resources: Resources) -> None:
         """See ``Cgroups``."""
+        from wherry.runtime import resources_v1
+
         resources_v1.apply(self.directory, resources)
 
     def add_self(self, init_pid: int | None = None) -> None:

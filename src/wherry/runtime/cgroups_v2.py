@@ -6,11 +6,9 @@ import errno
 import os
 import select
 
-from wherry.runtime import device_program, resources_v2
 from wherry.runtime.cgroup_base import Cgroups, OomWatch, Resources
 from wherry.runtime.cgroup_directory import CgroupDirectory, CgroupFailure, make_directory
 from wherry.runtime.cgroup_layout import Layout
-from wherry.security import devices as device_policy
 
 
 class CgroupsV2(Cgroups):
@@ -64,8 +62,13 @@ class CgroupsV2(Cgroups):
 
     def apply(self, resources: Resources | None, *, devices: bool = True) -> None:
         """See ``Cgroups``."""
+        from wherry.runtime import resources_v2  # start-up cost: most commands set no limits
+
         resources_v2.apply(self.directory(""), resources or {})
         if devices:
+            from wherry.runtime import device_program
+            from wherry.security import devices as device_policy
+
             policy = device_policy.container_policy((resources or {}).get("devices") or ())
             try:
                 device_program.attach(self.directory("").fd, policy)
@@ -74,6 +77,8 @@ class CgroupsV2(Cgroups):
 
     def update(self, resources: Resources) -> None:
         """See ``Cgroups``."""
+        from wherry.runtime import resources_v2
+
         resources_v2.apply(self.directory(""), resources)
 
     def add_self(self, init_pid: int | None = None) -> None:

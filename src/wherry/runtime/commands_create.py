@@ -10,11 +10,8 @@ from wherry.runtime import state
 from wherry.runtime.bundle import CreateOptions, create_from_bundle
 from wherry.runtime.command import Command, GlobalOptions, Warn
 from wherry.runtime.create import Created
-from wherry.runtime.delete import delete_container
 from wherry.runtime.failure import RuntimeFailure
-from wherry.runtime.foreground import hold_signals, wait_foreground
 from wherry.runtime.options import Arguments, Option
-from wherry.runtime.start_created import start_created
 
 _CREATE_OPTIONS = (
     Option("bundle", "root of the bundle directory", short="b", default="."),
@@ -53,6 +50,8 @@ def _made(options: GlobalOptions, arguments: Arguments, warn: Warn) -> tuple[sta
         try:
             _send_pidfd(path, created.pidfd)
         except OSError as exc:
+            from wherry.runtime.delete import delete_container
+
             created.close()
             delete_container(kept, force=True)
             raise RuntimeFailure(f"send the pidfd to {path}: {exc.strerror}") from exc
@@ -73,6 +72,10 @@ def _create(options: GlobalOptions, arguments: Arguments, warn: Warn) -> int:
 
 
 def _run(options: GlobalOptions, arguments: Arguments, warn: Warn) -> int:
+    from wherry.runtime.delete import delete_container  # start-up cost, of create
+    from wherry.runtime.foreground import hold_signals, wait_foreground
+    from wherry.runtime.start_created import start_created
+
     detach = arguments.flag("detach")
     if not detach:
         hold_signals()

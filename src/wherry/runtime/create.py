@@ -28,7 +28,6 @@ from wherry.runtime.namespaces import Child, prepare_namespaces, spawn
 from wherry.runtime.process import prepare_process
 from wherry.runtime.rlimits import apply_rlimits, check_rlimits
 from wherry.runtime.rootfs import OverlayRootfs, open_directory_root, open_overlay
-from wherry.runtime.seccomp_listener import send_listener
 from wherry.runtime.sysctls import check_sysctls
 
 if TYPE_CHECKING:
@@ -239,6 +238,8 @@ def _deliver_listener(setup: Setup, created: Created) -> None:
     state = container_state(
         setup.spec, container_id=setup.container_id, bundle=setup.bundle, pid=created.pid, status="creating"
     )
+    from wherry.runtime.seccomp_listener import send_listener  # start-up cost
+
     send_listener(filter_.listener_path, filter_.listener_metadata, created.seccomp_listener_fd, created.pid, state)
     os.close(created.seccomp_listener_fd)
     created.seccomp_listener_fd = None

@@ -16,10 +16,11 @@ from wherry.runtime.executable import find_executable
 from wherry.runtime.failure import RuntimeFailure, SpecInvalid
 from wherry.runtime.labels import ProcessLabels, prepare_labels
 from wherry.runtime.scheduling import Scheduling, apply_scheduling, prepare_scheduling
-from wherry.security.bpf import CompiledFilter, compile_profile
 
 if TYPE_CHECKING:
     from typing import Any
+
+    from wherry.security.bpf import CompiledFilter
 
 _MAX_ID = 0xFFFFFFFE
 _PASSWD_LIMIT = 1 << 20
@@ -90,11 +91,17 @@ def prepare_process(
         capabilities=_capability_sets(spec_process.get("capabilities") or {}, warnings, in_user_namespace),
         rlimits=[(entry["type"], entry["soft"], entry["hard"]) for entry in spec_process.get("rlimits") or ()],
         oom_score_adj=spec_process.get("oomScoreAdj"),
-        seccomp=compile_profile(profile) if profile else None,
+        seccomp=_compile(profile) if profile else None,
         labels=prepare_labels(spec_process),
         scheduling=prepare_scheduling(spec_process, spec),
         warnings=warnings,
     )
+
+
+def _compile(profile: dict[str, Any]) -> CompiledFilter:
+    from wherry.security.bpf import compile_profile  # start-up cost; this is the caller, on the host's side
+
+    return compile_profile(profile)
 
 
 def _environment(entries: list[str]) -> dict[bytes, bytes]:
