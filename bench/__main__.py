@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench import containers, programs, report
 from bench.measure import Row
-from bench.peers import Docker, Engine, Podman, Wherry, busybox_tar
+from bench.peers import Docker, Engine, Podman, Wherry, busybox_tar, install
 
 _LOAD_LIMIT = 1.5
 
@@ -29,7 +29,7 @@ def main() -> int:
     started: list[Engine] = []
     try:
         tar = busybox_tar(directory)
-        ours, docker, podman = Wherry(), None, None
+        ours = Wherry(install(directory))
         started.append(ours)
         docker = Docker()
         started.append(docker)
@@ -64,7 +64,7 @@ def _measure(
         "P7": lambda: containers.live_containers(ours, repetitions),
         "P16": lambda: containers.memory(ours, docker),
         "P18": lambda: programs.command_line(ours, repetitions),
-        "P20": lambda: programs.oci_runtime(directory, tar, repetitions),
+        "P20": lambda: programs.oci_runtime(ours, directory, tar, repetitions),
     }
     unknown = only - plan.keys()
     if unknown:

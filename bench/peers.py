@@ -10,7 +10,15 @@ import time
 from pathlib import Path
 
 _START_SECONDS = 30.0
-BIN = Path(sys.executable).parent
+
+
+def install(directory: Path) -> Path:
+    """The project as users have it, a wheel in a virtual environment of its own; the directory of its commands."""
+    environment = directory / "venv"
+    subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
+    project = Path(__file__).resolve().parent.parent
+    subprocess.run([str(environment / "bin" / "pip"), "install", "--quiet", str(project)], check=True)
+    return environment / "bin"
 
 
 def _which(program: str) -> str:
@@ -73,9 +81,10 @@ class Wherry(Engine):
 
     name = "wherry"
 
-    def __init__(self) -> None:
+    def __init__(self, commands: Path) -> None:
         super().__init__()
-        self.prefix = [str(BIN / "wherry")]
+        self.commands = commands
+        self.prefix = [str(commands / "wherry")]
         self.environment |= {
             "WHERRY_DATA_ROOT": str(self.root / "data"),
             "WHERRY_RUN_ROOT": str(self.root / "run"),

@@ -9,13 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.measure import Row, Verdict, command_seconds, interleave
-from bench.peers import BIN, Wherry, podman_runtime
+from bench.peers import Wherry, podman_runtime
 
 
 def command_line(ours: Wherry, repetitions: int) -> Row:
     """P18: ``wherry --version`` and ``wherry ps``, and the bare interpreter they start from."""
     row = Row("P18", "command line")
-    python = str(BIN / "python")
+    python = str(ours.commands / "python")
     cases: dict[str, Callable[[], float]] = {
         "wherry --version": lambda: command_seconds(ours.command("--version"), ours.environment),
         "wherry ps": lambda: command_seconds(ours.command("ps"), ours.environment),
@@ -40,13 +40,13 @@ def make_bundle(directory: Path, busybox: Path) -> Path:
     return root.parent
 
 
-def oci_runtime(directory: Path, busybox: Path, repetitions: int) -> Row:
+def oci_runtime(ours: Wherry, directory: Path, busybox: Path, repetitions: int) -> Row:
     """P20: create, start and delete of one bundle by wherry-runtime, runc and crun; and from a warm process."""
     row = Row("P20", "OCI runtime create+start+delete")
     bundle = make_bundle(directory, busybox)
     cases: dict[str, Callable[[], float]] = {}
     for name, program in (
-        ("wherry-runtime", str(BIN / "wherry-runtime")),
+        ("wherry-runtime", str(ours.commands / "wherry-runtime")),
         ("runc", shutil.which("runc")),
         ("crun", shutil.which("crun") if podman_runtime().endswith("crun") else None),
     ):
