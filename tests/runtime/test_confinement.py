@@ -294,3 +294,16 @@ def test_an_apparmor_profile_without_apparmor_is_refused(runner: Runner) -> None
     spec["process"]["apparmorProfile"] = "docker-default"
     with pytest.raises(RuntimeFailure, match="apparmor is not enabled"):
         runner.run(spec)
+
+
+def test_a_limit_of_few_descriptors_does_not_keep_a_container_from_starting(runner: Runner) -> None:
+    held = [os.open("/dev/null", os.O_RDONLY) for _ in range(60)]
+    spec = shell("ulimit -n")
+    spec["process"]["rlimits"] = [{"type": "RLIMIT_NOFILE", "soft": 12, "hard": 12}]
+    try:
+        assert runner.run(spec).lines == ["12"]
+        running = runner.start(base_spec("sleep", "100"))
+        assert running.execute("sh", "-c", "ulimit -n", rlimits=spec["process"]["rlimits"]).lines == ["12"]
+    finally:
+        for fd in held:
+            os.close(fd)

@@ -26,7 +26,7 @@ from wherry.runtime.mount_options import PROPAGATION
 from wherry.runtime.mounts import close_mounts, prepare_mounts
 from wherry.runtime.namespaces import Child, prepare_namespaces, spawn
 from wherry.runtime.process import prepare_process
-from wherry.runtime.rlimits import apply_rlimits, check_rlimits
+from wherry.runtime.rlimits import check_rlimits, raise_ceilings
 from wherry.runtime.rootfs import OverlayRootfs, open_directory_root, open_overlay
 from wherry.runtime.sysctls import check_sysctls
 
@@ -198,7 +198,7 @@ def _guide(setup: Setup, child: Child, console_socket: str | None, meanwhile: Ca
     """The parent's side: attributes that are set from outside, and the child's requests, until it is ready."""
     created = Created(child.pid, child.pidfd, warnings=setup.process.warnings)
     try:
-        created.warnings += apply_rlimits(child.pid, setup.process.rlimits)
+        created.warnings += raise_ceilings(child.pid, setup.process.rlimits)
         created.warnings += set_oom_score(child.pid, setup.process.oom_score_adj)
         if meanwhile is not None:
             meanwhile()
@@ -216,11 +216,13 @@ def _guide(setup: Setup, child: Child, console_socket: str | None, meanwhile: Ca
                     send_console(console_socket, fd)
                     os.close(fd)
                     created.console_fd = None
+            elif tag == handshake.LIMITS:
+                pass  # they were raised above
             elif tag == handshake.LISTENER:
                 created.seccomp_listener_fd = fd
             else:
                 raise RuntimeFailure(_died(child))
-            if tag in (handshake.MAP_USERS, handshake.RUN_HOOKS):
+            if tag in (handshake.MAP_USERS, handshake.RUN_HOOKS, handshake.LIMITS):
                 setup.talk.parent.send(handshake.GO)
         _deliver_listener(setup, created)
         created.mount_ns_fd = open_namespace(child.pid, "mount")

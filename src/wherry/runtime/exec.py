@@ -15,7 +15,7 @@ from wherry.runtime.handshake import Handshake
 from wherry.runtime.init import execute, forget_how_to_import, redirect_stdio
 from wherry.runtime.namespaces import Child, spawn_staged
 from wherry.runtime.process import ListenerSink, PreparedProcess, confine, own_stdio, prepare_process, set_home
-from wherry.runtime.rlimits import apply_rlimits, check_rlimits
+from wherry.runtime.rlimits import check_rlimits, raise_ceilings
 
 if TYPE_CHECKING:
     from typing import Any, NoReturn
@@ -124,6 +124,8 @@ def run_exec(
     else:
         own_stdio(target.uid)
     os.close(root)
+    if target.rlimits:
+        handshake.ask(endpoint, handshake.LIMITS)
     path = confine(target, _NoListener())
     handshake.send(endpoint, handshake.READY)
     handshake.wait_go(endpoint)
@@ -139,10 +141,13 @@ def _guide(target: PreparedProcess, child: Child, talk: Handshake, console_socke
     executed = Executed(child.pid, child.pidfd, target.warnings)
     talk.child.close()
     try:
-        executed.warnings += apply_rlimits(child.pid, target.rlimits)
+        executed.warnings += raise_ceilings(child.pid, target.rlimits)
         executed.warnings += set_oom_score(child.pid, target.oom_score_adj)
         while (message := handshake.receive(talk.parent))[0] != handshake.READY:
             tag, _, fd = message
+            if tag == handshake.LIMITS:
+                talk.parent.send(handshake.GO)
+                continue
             if tag != handshake.CONSOLE or fd is None:
                 raise RuntimeFailure(f"exec: the process (pid {child.pid}) ended while it was being set up")
             executed.console_fd = fd

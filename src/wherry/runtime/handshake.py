@@ -13,6 +13,7 @@ from wherry.runtime.failure import RuntimeFailure, StartFailed
 PID = b"P"  # child → parent: a staged clone's pid (text) and pidfd
 MAP_USERS = b"U"  # child → parent: write my uid and gid maps
 RUN_HOOKS = b"H"  # child → parent: the mounts are made, run prestart and createRuntime
+LIMITS = b"L"  # child → parent: are my ceilings raised?
 CONSOLE = b"C"  # child → parent: the pty's master
 LISTENER = b"N"  # child → parent: the seccomp listener
 READY = b"R"  # child → parent: one execve away
@@ -55,6 +56,12 @@ def receive(endpoint: Socket) -> tuple[bytes, bytes, int | None]:
         code, _, text = data[1:].decode(errors="surrogateescape").partition(" ")
         raise RuntimeFailure(text, exit_code=int(code))
     return data[:1], data[1:], fds[0] if fds else None
+
+
+def ask(endpoint: Socket, tag: bytes) -> None:
+    """In the child: send a request and wait until the parent has done it."""
+    send(endpoint, tag)
+    wait_go(endpoint)
 
 
 def wait_go(endpoint: Socket) -> None:

@@ -98,12 +98,14 @@ def run_init(setup: Setup) -> NoReturn:
         _build_root(setup, endpoint)
     else:
         if hooks.get("prestart") or hooks.get("createRuntime"):
-            _ask(endpoint, handshake.RUN_HOOKS)
+            handshake.ask(endpoint, handshake.RUN_HOOKS)
         _enter_namespace_remains(setup)
         os.chdir("/")
     forget_how_to_import()
     if not setup.process.terminal:
         own_stdio(setup.process.uid)
+    if setup.process.rlimits:
+        handshake.ask(endpoint, handshake.LIMITS)
     path = confine(setup.process, _Listener(endpoint))
     handshake.send(endpoint, handshake.READY)
     _wait_and_execute(setup, path)
@@ -118,14 +120,9 @@ def redirect_stdio(stdio: tuple[int, int, int] | None) -> None:
         os.dup2(fd, number, inheritable=True)
 
 
-def _ask(endpoint: Socket, tag: bytes) -> None:
-    handshake.send(endpoint, tag)
-    handshake.wait_go(endpoint)
-
-
 def _become_namespace_root(setup: Setup, endpoint: Socket) -> None:
     if "user" in setup.plan.new:
-        _ask(endpoint, handshake.MAP_USERS)
+        handshake.ask(endpoint, handshake.MAP_USERS)
     os.setresgid(0, 0, 0)
     os.setresuid(0, 0, 0)
     process.set_dumpable(on=False)  # the change of credentials may have switched it
@@ -154,7 +151,7 @@ def _build_root(setup: Setup, endpoint: Socket) -> None:
         make_links(root)
     _make_cwd(root, setup)
     if hooks_of(spec, "prestart") or hooks_of(spec, "createRuntime"):
-        _ask(endpoint, handshake.RUN_HOOKS)
+        handshake.ask(endpoint, handshake.RUN_HOOKS)
     _run_own_hooks(setup, "createContainer", "creating")
     if setup.process.terminal:
         _open_terminal(root, setup, endpoint)

@@ -15,6 +15,7 @@ from wherry.record import TYPE_CHECKING, NamedTuple
 from wherry.runtime.executable import find_executable
 from wherry.runtime.failure import RuntimeFailure, SpecInvalid
 from wherry.runtime.labels import ProcessLabels, prepare_labels
+from wherry.runtime.rlimits import set_own
 from wherry.runtime.scheduling import Scheduling, apply_scheduling, prepare_scheduling
 
 if TYPE_CHECKING:
@@ -156,6 +157,7 @@ def confine(target: PreparedProcess, on_listener: ListenerSink) -> bytes:
     ``on_listener`` gets the seccomp listener's descriptor, if there is one.
     """
     apply_scheduling(target.scheduling)
+    set_own(target.rlimits)
     if target.no_new_privileges:
         process.set_no_new_privileges()
     else:

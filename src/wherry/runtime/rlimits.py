@@ -1,4 +1,7 @@
-"""Resource limits of a process, set from outside by its parent (prlimit(2))."""
+"""Resource limits of a process (prlimit(2)): its parent raises the ceilings, it lowers itself to what was asked for.
+
+Lowering comes late: an init that may open few files, or map little memory, could not set its container up.
+"""
 
 from __future__ import annotations
 
@@ -35,28 +38,37 @@ def check_rlimits(limits: Sequence[Rlimit]) -> None:
         seen.add(kind)
 
 
-def apply_rlimits(pid: int, limits: Sequence[Rlimit]) -> list[str]:
-    """Set the limits. Without CAP_SYS_RESOURCE the present hard limit is the ceiling: the request is lowered to it.
-
-    Returns a warning for each that was lowered.
-    """
+def raise_ceilings(pid: int, limits: Sequence[Rlimit]) -> list[str]:
+    """In the parent: lift the hard limits of ``pid`` that are below what is asked for. That needs CAP_SYS_RESOURCE:
+    without it the present hard limit stays, and a warning for each such limit is returned."""
     warnings = []
+    for kind, _, hard in limits:
+        number, wanted = _NUMBERS[kind], _value(hard)
+        try:
+            soft_now, hard_now = resource.prlimit(pid, number)
+            if _lower(wanted, hard_now) == wanted:
+                continue
+            try:
+                resource.prlimit(pid, number, (soft_now, wanted))
+            except PermissionError:
+                warnings.append(
+                    f"{kind} lowered to {_text((hard_now,))}: raising the hard limit to {_text((wanted,))} needs"
+                    " CAP_SYS_RESOURCE"
+                )
+        except (OSError, ValueError) as exc:
+            raise RuntimeFailure(f"error setting rlimit {kind}: {exc}") from exc
+    return warnings
+
+
+def set_own(limits: Sequence[Rlimit]) -> None:
+    """In the process itself: the limits as asked for, or the ceiling where that is lower."""
     for kind, soft, hard in limits:
         number = _NUMBERS[kind]
-        wanted = (_value(soft), _value(hard))
+        ceiling = resource.getrlimit(number)[1]
         try:
-            resource.prlimit(pid, number, wanted)
-        except PermissionError:
-            ceiling = resource.prlimit(pid, number)[1]
-            lowered = (_lower(wanted[0], ceiling), _lower(wanted[1], ceiling))
-            resource.prlimit(pid, number, lowered)
-            warnings.append(
-                f"{kind} lowered to {_text(lowered)}: raising the hard limit above {_text((ceiling,))} needs"
-                " CAP_SYS_RESOURCE"
-            )
+            resource.setrlimit(number, (_lower(_value(soft), ceiling), _lower(_value(hard), ceiling)))
         except (OSError, ValueError) as exc:
             raise RuntimeFailure(f"error setting rlimit {kind} to {soft}:{hard}: {exc}") from exc
-    return warnings
 
 
 def _value(limit: int) -> int:
