@@ -60,6 +60,29 @@ static int file_handle(void) {
     return syscall(__NR_open_by_handle_at, mount_fd, &handle.head, O_RDONLY) < 0 ? errno : 0;
 }
 
+static void put(const char *path, const char *text) {
+    int fd = open(path, O_WRONLY);
+    if (fd >= 0) {
+        if (write(fd, text, strlen(text)) < 0)
+            perror(path);
+        close(fd);
+    }
+}
+
+/* CVE-2022-0492: in a user namespace of one's own a cgroup hierarchy can be mounted, and its release_agent written. */
+static int cgroup_in_user_namespace(const char *controller) {
+    uid_t uid = getuid();
+    char map[32];
+    if (unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWCGROUP) < 0)
+        return errno;
+    put("/proc/self/setgroups", "deny");
+    snprintf(map, sizeof map, "0 %u 1", uid);
+    put("/proc/self/uid_map", map);
+    if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+        return errno;
+    return mount("cgroup", "/tmp", "cgroup", 0, controller) < 0 ? errno : 0;
+}
+
 static int check(const char *name, const char *argument) {
     errno = 0;
     long result = 0;
@@ -113,6 +136,8 @@ static int check(const char *name, const char *argument) {
         result = open("/fuse", O_RDWR);
     } else if (!strcmp(name, "tiocsti"))
         return inject("/dev/tty", argument);
+    else if (!strcmp(name, "cgroup-in-userns"))
+        return cgroup_in_user_namespace(argument);
     else if (!strcmp(name, "umount"))
         result = umount2(argument, MNT_DETACH);
     else {
