@@ -5,8 +5,10 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -102,3 +104,19 @@ def test_a_monitor_without_descriptors_fails_a_probe_and_lives_on(machine: Machi
     box.wait_event("health", count=seen + 4)
     assert box.named("health")[-1]["result"]["ExitCode"] == -1
     assert box.connection.state()["status"] == "running"
+
+
+@pytest.mark.privileged
+def test_the_callers_umask_and_directory_stay_outside() -> None:
+    """`wherry serve` under umask 077 made mount points and volumes that only root could enter."""
+    with tempfile.TemporaryDirectory(prefix="wh-mon-", dir="/tmp") as root:
+        machine = Machine(Path(root))
+        before = os.umask(0o077)
+        try:
+            machine.start_zygote()
+            with open(f"/proc/{machine.pid}/status", encoding="ascii") as status:
+                assert "Umask:\t0022\n" in status.read()
+            assert os.readlink(f"/proc/{machine.pid}/cwd") == "/"
+        finally:
+            os.umask(before)
+            machine.close()
