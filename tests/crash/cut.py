@@ -8,6 +8,7 @@ once and lists them in the order in which they come; ``killed_at`` has the engin
 import os
 import subprocess
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -26,10 +27,10 @@ _SETTLE_SECONDS = 0.1
 
 
 class Step(NamedTuple):
-    """The ``count``-th ``call`` of a thread."""
+    """The ``nth`` ``call`` of a thread, counted from 1."""
 
     call: str
-    count: int
+    nth: int
 
 
 def steps(engine: EngineUnderTest, command: Callable[[], object], most: int) -> list[Step]:
@@ -57,7 +58,7 @@ def killed_at(engine: EngineUnderTest, step: Step) -> Iterator[int]:
     """During the block the engine dies at ``step``; gives its pid."""
     with _traced(
         engine, "-o", "/dev/null", "-e", f"trace={step.call}", "-e",
-        f"inject={step.call}:signal=SIGKILL:when={step.count}",
+        f"inject={step.call}:signal=SIGKILL:when={step.nth}",
     ) as pid:  # fmt: skip
         yield pid
 
@@ -70,11 +71,25 @@ def _traced(engine: EngineUnderTest, *options: str) -> Iterator[int]:
     assert tracer.stderr is not None
     said = tracer.stderr.readline()
     assert "attached" in said, said
+    over = threading.Event()
+    watcher = threading.Thread(target=_let_go, args=(pid, tracer, over))
+    watcher.start()
     try:
         yield pid
     finally:
+        over.set()
+        watcher.join()
         tracer.terminate()
         tracer.communicate(timeout=10)
+
+
+def _let_go(pid: int, tracer: subprocess.Popen[str], over: threading.Event) -> None:
+    """End strace once the engine is dead: it sometimes waits for threads that it has missed, and a zombie with a tracer
+    is not reported to its parent."""
+    while not over.wait(0.01):
+        if not alive(pid):
+            tracer.kill()
+            return
 
 
 def kill(engine: EngineUnderTest) -> int:

@@ -4,6 +4,7 @@ Each test walks one command from its first step to its last, a few steps at a ti
 """
 
 import json
+import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from tests.registry.fake_registry import FakeRegistry
 pytestmark = [pytest.mark.privileged, pytest.mark.timeout(100)]
 
 _RECOVERY_SECONDS = 5.0
+_COMMAND_SECONDS = 15.0
 _SLEEP = ("busybox", "sh", "-c", "trap 'exit 3' TERM; while :; do sleep 0.05; done")
 
 
@@ -47,13 +49,19 @@ def cut(
     """Run ``command`` at most ``most`` times, each with the engine dying at another step; ``after`` retries it and
     leaves things as ``before`` found them."""
     before()
+    engine.wherry(*command, check=False)  # the first time has steps that no other has
+    after()
+    before()
     plan = steps(engine, lambda: engine.wherry(*command, check=False), most)
     after()
     cuts = 0
     for step in plan:
         before()
         with killed_at(engine, step) as pid:
-            done = engine.wherry(*command, check=False)
+            try:
+                done = engine.wherry(*command, check=False, timeout=_COMMAND_SECONDS)
+            except subprocess.TimeoutExpired as exc:
+                raise AssertionError(f"it hangs when the engine is killed at {step}") from exc
             if engine.engine_pid() == pid:
                 time.sleep(0.05)  # what the answer does not wait for may be cut as well
         assert "Traceback" not in done.stderr, done.stderr
@@ -67,7 +75,7 @@ def cut(
         except AssertionError as exc:
             exc.add_note(f"killed at {step} of {' '.join(command)}: {done.returncode} {done.stdout} {done.stderr}")
             raise
-    assert cuts >= len(plan) * 0.7, f"only {cuts} of {len(plan)} cuts hit the command"
+    assert cuts >= len(plan) * 0.6, f"only {cuts} of {len(plan)} cuts hit the command"
 
 
 def status(engine: EngineUnderTest, name: str) -> str:
@@ -84,7 +92,7 @@ def test_r01_run_rm_with_a_port(engine: EngineUnderTest) -> None:
         engine.wherry("rm", "-f", "once")
         assert engine.wherry(*command, check=False).returncode == 7
 
-    cut(engine, command, most=16, after=after)
+    cut(engine, command, most=9, after=after)
 
 
 def test_r01_run_rm_with_volumes(engine: EngineUnderTest) -> None:
@@ -96,7 +104,7 @@ def test_r01_run_rm_with_volumes(engine: EngineUnderTest) -> None:
         assert engine.wherry("volume", "ls", "-q").stdout.split() == ["kept"]
         engine.wherry("volume", "rm", "kept")
 
-    cut(engine, command, most=12, after=after)
+    cut(engine, command, most=9, after=after)
 
 
 def test_r01_run_detached_with_a_port(engine: EngineUnderTest) -> None:
@@ -114,7 +122,7 @@ def test_r01_run_detached_with_a_port(engine: EngineUnderTest) -> None:
         engine.wherry(*command)
         engine.wherry("rm", "-f", "serves")
 
-    cut(engine, command, most=14, after=after)
+    cut(engine, command, most=7, after=after)
 
 
 def test_r01_create(engine: EngineUnderTest) -> None:
@@ -128,7 +136,7 @@ def test_r01_create(engine: EngineUnderTest) -> None:
         engine.wherry("rm", "-v", "made")
         assert engine.wherry("volume", "ls", "-q").stdout == ""
 
-    cut(engine, command, most=8, after=after)
+    cut(engine, command, most=6, after=after)
 
 
 def test_r01_start(engine: EngineUnderTest) -> None:
@@ -141,7 +149,7 @@ def test_r01_start(engine: EngineUnderTest) -> None:
     cut(
         engine,
         ("start", "again"),
-        most=10,
+        most=7,
         before=lambda: engine.wherry("create", "--name", "again", "-p", "80", *_SLEEP),
         after=after,
     )
@@ -158,7 +166,7 @@ def test_r01_stop(engine: EngineUnderTest) -> None:
     cut(
         engine,
         ("stop", "ends"),
-        most=8,
+        most=6,
         before=lambda: engine.wherry("run", "-d", "--name", "ends", "-p", "80", *_SLEEP),
         after=after,
     )
@@ -190,7 +198,7 @@ def test_r01_rm_force(engine: EngineUnderTest) -> None:
     cut(
         engine,
         ("rm", "-f", "-v", "doomed"),
-        most=14,
+        most=9,
         before=lambda: engine.wherry("run", "-d", "--name", "doomed", "-v", "/data", "-p", "80", *_SLEEP),
         after=after,
     )
@@ -255,7 +263,7 @@ def test_r01_commit_and_remove_an_image(engine: EngineUnderTest) -> None:
         engine.wherry("run", "--rm", "copy")
         engine.wherry("rmi", "copy")
 
-    cut(engine, ("commit", "source", "copy"), most=8, after=committed, resumable=True)
+    cut(engine, ("commit", "source", "copy"), most=6, after=committed, resumable=True)
 
     def removed() -> None:
         engine.wherry("rmi", "copy", check=False)
@@ -264,7 +272,7 @@ def test_r01_commit_and_remove_an_image(engine: EngineUnderTest) -> None:
     cut(
         engine,
         ("rmi", "copy"),
-        most=8,
+        most=6,
         before=lambda: engine.wherry("commit", "source", "copy"),
         after=removed,
         resumable=True,
@@ -284,7 +292,7 @@ def test_r01_load(engine: EngineUnderTest, tmp_path: Path) -> None:
         engine.wherry("rm", "uses")
         engine.wherry("rmi", "loaded")
 
-    cut(engine, ("load", "-i", str(archive)), most=10, after=after, resumable=True)
+    cut(engine, ("load", "-i", str(archive)), most=7, after=after, resumable=True)
 
 
 def test_r01_pull(engine: EngineUnderTest) -> None:
@@ -300,7 +308,7 @@ def test_r01_pull(engine: EngineUnderTest) -> None:
             engine.wherry("rm", "uses")
             engine.wherry("rmi", reference)
 
-        cut(engine, ("pull", reference), most=12, after=after, resumable=True)
+        cut(engine, ("pull", reference), most=9, after=after, resumable=True)
 
 
 def check_image(engine: EngineUnderTest, name: str, image: TestImage) -> None:
@@ -317,7 +325,7 @@ def test_r01_r41_volumes_are_made_and_removed_whole(engine: EngineUnderTest) -> 
         engine.wherry("volume", "create", "mine")
         engine.wherry("volume", "rm", "mine")
 
-    cut(engine, ("volume", "create", "mine"), most=5, after=created)
+    cut(engine, ("volume", "create", "mine"), most=5, after=created, resumable=True)
 
     def removed() -> None:
         engine.wherry("volume", "rm", "-f", "mine")
@@ -329,5 +337,6 @@ def test_r01_r41_volumes_are_made_and_removed_whole(engine: EngineUnderTest) -> 
         most=5,
         before=lambda: engine.wherry("volume", "create", "mine"),
         after=removed,
+        resumable=True,
     )
     engine.wherry("volume", "rm", "other")

@@ -1,6 +1,7 @@
 """Volumes by name."""
 
 import os
+import sqlite3
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -77,9 +78,47 @@ def test_r41_a_crash_in_the_midst_of_a_removal_is_finished_at_the_next_start(
     discarded = volumes.driver.discard("data")
     assert discarded is not None
     again = Volumes(Settings(data_root=str(tmp_path)), database, EventBus())
+    assert [volume.name for volume in again.all()] == ["other"]
+    again.sweep_trash()
     assert not os.path.exists(discarded)
-    again.remove("data")  # the row was still there: removing it again is no error
     assert os.path.isdir(again.get("other").mountpoint)
+
+
+def test_r41_a_removal_that_the_database_refuses_keeps_the_volume_with_its_content(
+    volumes: Volumes, database: Database
+) -> None:
+    kept = Path(volumes.create("data").mountpoint) / "file"
+    kept.write_text("content")
+    with database.write() as connection:
+        connection.execute("CREATE TRIGGER no BEFORE DELETE ON volumes BEGIN SELECT RAISE(ABORT, 'full'); END")
+    with pytest.raises(sqlite3.IntegrityError, match="full"):
+        volumes.remove("data")
+    assert kept.read_text() == "content"
+    assert volumes.get("data").mountpoint == str(kept.parent)
+
+
+def test_r01_a_directory_without_a_row_is_removed_when_it_is_empty_and_left_alone_otherwise(
+    tmp_path: Path, database: Database, volumes: Volumes
+) -> None:
+    cut = volumes.driver.create("cut")
+    precious = volumes.driver.create("precious")
+    Path(precious, "file").write_text("content")
+    again = Volumes(Settings(data_root=str(tmp_path)), database, EventBus())
+    assert not os.path.exists(os.path.dirname(cut))
+    assert Path(precious, "file").read_text() == "content"
+    assert again.all() == []
+
+
+def test_r01_anonymous_volumes_of_containers_that_are_not_there_are_orphans_until_they_are_kept(
+    volumes: Volumes,
+) -> None:
+    made = volumes.create(user="c1", anonymous=True).name
+    volumes.create("named", user="c1")
+    volumes.create("", user="")
+    assert volumes.orphans({"c1"}) == []
+    assert volumes.orphans({"c2"}) == [made]
+    volumes.keep(made)
+    assert volumes.orphans(set()) == []
 
 
 def test_concurrent_creates_of_one_name_make_one_volume(volumes: Volumes, database: Database) -> None:
@@ -142,6 +181,7 @@ def test_s19_a_volume_nested_beyond_reason_is_removed_and_does_not_stop_the_next
     _nest(volumes.create("deep").mountpoint, 5000)
     volumes.driver.discard("deep")  # and a crash
     again = Volumes(Settings(data_root=str(tmp_path)), database, EventBus())
+    again.sweep_trash()
     assert again.driver.leftovers() == []
 
 
@@ -157,7 +197,7 @@ def test_r41_what_cannot_be_deleted_stays_in_the_trash_and_the_engine_starts(
     try:
         volumes.remove("data")
         [left] = volumes.driver.leftovers()
-        Volumes(Settings(data_root=str(tmp_path)), database, EventBus())
+        Volumes(Settings(data_root=str(tmp_path)), database, EventBus()).sweep_trash()
         assert os.path.exists(f"{left}/_data/mounted/kept")
         assert "delete" in caplog.text
     finally:

@@ -6,6 +6,7 @@ from wherry.cli.command import Command, Invocation
 from wherry.cli.container_options import RUN_OPTIONS
 from wherry.cli.create import build_config, create_container, with_help
 from wherry.cli.errors import CommandFailed, describe
+from wherry.client.errors import EngineError
 from wherry.errors import WherryError
 
 TYPE_CHECKING = False
@@ -74,8 +75,10 @@ def _run_attached(call: Invocation, container_id: str, config: "dict[str, Any]",
             app.containers.start(container_id)
         except WherryError as exc:
             container.close_stream()
-            if flags.flag("rm"):
-                container.exit_code()  # the container is gone only when the engine says so
+            if flags.flag("rm") and isinstance(exc, EngineError):
+                # The container is gone only when the engine says so. An engine that went away said nothing: a
+                # container that it did not start will not go by itself.
+                container.exit_code()
             raise start_failure(exc, name) from exc
 
     try:

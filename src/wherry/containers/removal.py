@@ -21,6 +21,8 @@ def remove_locked(services: Services, container: Container, *, volumes: bool) ->
     with container.changed:
         container.move(Trigger.REMOVE)
     try:
+        if not volumes:
+            _keep_volumes(services, container)
         services.containers.delete(container)
         services.snapshotter.remove(container.id)
         _discard_data(services, container.id)
@@ -51,6 +53,13 @@ def _discard_data(services: Services, container_id: str) -> None:
     services.background(lambda: shutil.rmtree(target, ignore_errors=True))
 
 
+def _keep_volumes(services: Services, container: Container) -> None:
+    """Before the row goes: recovery takes anonymous volumes whose container is gone for left by a crash."""
+    for point in container.record.mounts:
+        if point.type == "volume" and point.anonymous:
+            services.volumes.keep(point.name)
+
+
 def _release_volumes(services: Services, container: Container, *, remove_anonymous: bool) -> None:
     for point in container.record.mounts:
         if point.type != "volume":
@@ -59,5 +68,7 @@ def _release_volumes(services: Services, container: Container, *, remove_anonymo
         if point.anonymous and remove_anonymous:
             try:
                 services.volumes.remove(point.name)
-            except (Conflict, NotFound):
-                pass  # another container took it by --volumes-from, or somebody removed it: nothing left to do
+            except Conflict:
+                services.volumes.keep(point.name)  # another container has it by --volumes-from
+            except NotFound:
+                pass  # somebody removed it: nothing left to do

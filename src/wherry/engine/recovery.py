@@ -49,6 +49,7 @@ def recover(engine: Engine) -> None:
     sweep(engine, {container.id for container in live})
     for container in ended:
         _finish(engine, container)
+    engine.workers.run(engine.volumes.sweep_trash)
     engine.workers.run(engine.images.recover)
 
 
@@ -69,6 +70,7 @@ def _adopt(engine: Engine, container: Container) -> bool:
         _end_half_started(connection)
         return False
     state = container.state
+    stored = (state.status, state.started_at_ns)
     state.status = status
     state.pid = int(told["pid"]) if status is not Status.RESTARTING else 0
     state.started_at_ns = lifecycle.nanoseconds(told["started_at"]) or state.started_at_ns
@@ -79,6 +81,8 @@ def _adopt(engine: Engine, container: Container) -> bool:
     container.health = told["health"]
     container.record.network_settings = read_adoption(directory) or container.record.network_settings
     container.connection = connection
+    if (state.status, state.started_at_ns) != stored and not container.record.host_config.auto_remove:
+        engine.containers.save(container)  # the last engine died between the start and its commit
     lifecycle.watch(engine.services, container, connection)
     return True
 
@@ -97,7 +101,12 @@ def _settle(engine: Engine, container: Container) -> bool:
     if state.status in (Status.REMOVING, Status.DEAD):
         return True
     told = _read_exit(engine, container)
-    if told is not None and lifecycle.nanoseconds(told.get("finished_at") or "") > state.finished_at_ns:
+    # Without a start it tells of a container that was made and never ran: its start did not happen.
+    if (
+        told is not None
+        and told.get("started_at")
+        and lifecycle.nanoseconds(told.get("finished_at") or "") > state.finished_at_ns
+    ):
         _apply(engine, container, {**told, "restarting": False})
         return True
     if container.running:

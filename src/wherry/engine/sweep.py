@@ -8,7 +8,7 @@ from wherry.containers.cgroup_sweep import remove_cgroup
 from wherry.containers.removal import trash_dir
 from wherry.containers.shm import unmount_shm
 from wherry.engine.engine import Engine
-from wherry.errors import WherryError
+from wherry.errors import Conflict, WherryError
 from wherry.log import get_logger
 from wherry.monitor.client import MonitorConnection, MonitorGone
 from wherry.runtime import cgroups
@@ -26,6 +26,7 @@ def sweep(engine: Engine, live: set[str]) -> None:
     _sweep_run_dirs(engine, live, known)
     _sweep_data_dirs(engine, known)
     _sweep_snapshots(engine, known)
+    _sweep_volumes(engine, known)
     _sweep_cgroups(engine, live)
 
 
@@ -68,6 +69,19 @@ def _sweep_snapshots(engine: Engine, known: set[str]) -> None:
         # Other owners' keys (build steps) are not container ids, and are theirs to sweep.
         if not snapshot.committed and len(snapshot.key) == _ID_LENGTH and snapshot.key not in known:
             engine.snapshotter.remove(snapshot.key)
+
+
+def _sweep_volumes(engine: Engine, known: set[str]) -> None:
+    """Anonymous volumes of containers that were being created or removed. Not at once: it deletes directories."""
+    for name in engine.volumes.orphans(known):
+        engine.workers.run(lambda name=name: _remove_volume(engine, name))  # type: ignore[misc]
+
+
+def _remove_volume(engine: Engine, name: str) -> None:
+    try:
+        engine.volumes.remove(name, force=True)
+    except Conflict:
+        engine.volumes.keep(name)  # a container has it by --volumes-from
 
 
 def _sweep_cgroups(engine: Engine, live: set[str]) -> None:

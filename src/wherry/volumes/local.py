@@ -5,6 +5,7 @@
 <data_root>/volumes/.trash/            directories on their way out
 """
 
+import errno
 import os
 import secrets
 from collections.abc import Mapping
@@ -96,13 +97,34 @@ class LocalDriver:
         )
 
     def discard(self, name: str) -> str | None:
-        """Move a volume's directory out of sight, atomically; the path to hand to ``sweep``."""
+        """Move a volume's directory out of sight, atomically and durably; the path to hand to ``sweep``."""
         target = f"{self._trash}/{secrets.token_hex(8)}"
         try:
             os.rename(f"{self.root}/{name}", target)
         except FileNotFoundError:
-            return None  # a crash came between the rename and the row: the work is done already
+            return None  # somebody removed it by hand
+        sync_directory(self.root)
         return target
+
+    def bring_back(self, name: str, discarded: str) -> None:
+        """Undo ``discard``."""
+        os.rename(discarded, f"{self.root}/{name}")
+
+    def names(self) -> set[str]:
+        """The volumes that have a directory."""
+        return {name for name in os.listdir(self.root) if not name.startswith(".")}
+
+    def remove_empty(self, name: str) -> bool:
+        """Remove a volume's directory if there is nothing in it; whether it was so."""
+        try:
+            if os.path.isdir(self.path(name)):
+                os.rmdir(self.path(name))
+            os.rmdir(f"{self.root}/{name}")
+        except OSError as exc:
+            if exc.errno not in (errno.ENOTEMPTY, errno.ENOTDIR):
+                raise
+            return False
+        return True
 
     def sweep(self, path: str) -> None:
         """Delete a discarded directory, however deep a container made it; nothing is followed, no mount entered."""

@@ -1,16 +1,20 @@
 """Volumes by name: the rows, the directories behind them, who uses them.
 
-    table volumes(name, created_ns, document)     document: ``Volume`` as JSON
+    table volumes(name, created_ns, document, owner)     document: ``Volume`` as JSON
     <data_root>/volumes/<name>/_data              see local.py
 
-Write order: directory, then row; delete: row, then rename into the trash, then the sweep (R41).
+Write order: directory, then row; delete: rename into the trash, then the row, then the sweep (R41). So a row without
+a directory is a removal that a crash cut, an empty directory without a row a creation; both are finished at the
+start. A directory with content and without a row is nobody's doing but a lost database: it is left alone.
+``owner``: the container that an anonymous volume was made for and goes with. A volume whose owner has no row was left
+by a crash in the midst of a creation or a removal.
 Lock: ``_locks`` by volume name (rank 2 of metadata/locks.py).
 """
 
 import secrets
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
@@ -31,7 +35,10 @@ MIGRATIONS = (
         1,
         "CREATE TABLE volumes (name TEXT PRIMARY KEY, created_ns INTEGER NOT NULL, document BLOB NOT NULL);",
     ),
+    Migration("volumes", 2, "ALTER TABLE volumes ADD COLUMN owner TEXT NOT NULL DEFAULT '';"),
 )
+
+_logger = get_logger(__name__)
 
 ANONYMOUS_LABEL = "com.docker.volume.anonymous"
 
@@ -65,8 +72,23 @@ class Volumes:
         self._users: dict[str, set[str]] = {}
         self._mounted: dict[str, set[str]] = {}
         self.driver = LocalDriver(settings.data_root)
-        for path in self.driver.leftovers():
-            self._sweep(path)
+        self._cut_removals = self.driver.leftovers()
+        self._finish_what_was_cut()
+
+    def _finish_what_was_cut(self) -> None:
+        rows = {row["name"] for row in self._database.read().execute("SELECT name FROM volumes")}
+        directories = self.driver.names()
+        for name in directories - rows:
+            if not self.driver.remove_empty(name):
+                _logger.warning("volume directory %s has content and is not in the database: left alone", name)
+        if rows - directories:
+            with self._database.write() as connection:
+                connection.executemany("DELETE FROM volumes WHERE name = ?", [(n,) for n in rows - directories])
+
+    def sweep_trash(self) -> None:
+        """Delete what removals that a crash cut had discarded."""
+        while self._cut_removals:
+            self._sweep(self._cut_removals.pop())
 
     def create(
         self,
@@ -81,7 +103,7 @@ class Volumes:
         """The volume of that name, made when it is missing (an existing one must agree in its options).
 
         An empty name makes an anonymous volume. ``user`` is a container id that uses it from now on, so that no
-        ``prune`` comes between.
+        ``prune`` comes between; an anonymous volume is swept after a crash that leaves no row of that container.
         """
         if driver not in ("", DRIVER):
             raise NotFound(f'error looking up volume plugin {driver}: plugin "{driver}" not found')
@@ -109,7 +131,8 @@ class Volumes:
             )
             with self._database.write() as connection:
                 connection.execute(
-                    "INSERT INTO volumes VALUES (?, ?, ?)", (name, volume.created_ns, msgspec.json.encode(volume))
+                    "INSERT INTO volumes (name, created_ns, document, owner) VALUES (?, ?, ?, ?)",
+                    (name, volume.created_ns, msgspec.json.encode(volume), user if anonymous else ""),
                 )
             if user:
                 self.use(name, user)
@@ -140,6 +163,16 @@ class Volumes:
             users.discard(container_id)
             if not users:
                 self._users.pop(name, None)
+
+    def keep(self, name: str) -> None:
+        """The volume outlives the container that it was made for; durable on return."""
+        with self._database.write() as connection:
+            connection.execute("UPDATE volumes SET owner = '' WHERE name = ?", (name,))
+
+    def orphans(self, containers: Collection[str]) -> list[str]:
+        """Names of the anonymous volumes that were made for none of these containers and are not to be kept."""
+        rows = self._database.read().execute("SELECT name, owner FROM volumes WHERE owner != ''").fetchall()
+        return [row["name"] for row in rows if row["owner"] not in containers]
 
     def mount(self, name: str, container_id: str) -> None:
         """A container that starts needs the volume's content: mount it if its options ask for a mount."""
@@ -196,9 +229,14 @@ class Volumes:
             users = self.users(name)
             if users:
                 raise Conflict(f"remove {name}: volume is in use - [{', '.join(users)}]")
-            with self._database.write() as connection:
-                connection.execute("DELETE FROM volumes WHERE name = ?", (name,))
             discarded = self.driver.discard(name)
+            try:
+                with self._database.write() as connection:
+                    connection.execute("DELETE FROM volumes WHERE name = ?", (name,))
+            except BaseException:
+                if discarded is not None:
+                    self.driver.bring_back(name, discarded)
+                raise
         if discarded is not None:
             self._sweep(discarded)
         self._events.publish("volume", "destroy", name, {"driver": DRIVER})
