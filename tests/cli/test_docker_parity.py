@@ -14,6 +14,8 @@ ABSENT = {
     "checkpoint", "checkpoint-dir", "use-api-socket", "platform", "tree", "cluster", "availability", "group",
     "limit-bytes", "required-bytes", "secret", "sharing", "topology-preferred", "topology-required", "type",
     "config-from", "config-only", "ingress", "scope",
+    # Of docker 20.10 only.
+    "kubeconfig", "kernel-memory",
 }  # fmt: skip
 OURS = {"serve", "image bootstrap", "system stop"}
 _LINE = re.compile(r"^ {2}(?:-(\w), | {4})--([\w-]+)(?: ([\w-]+))?(?: |$)")
@@ -34,13 +36,16 @@ def test_the_options_are_dockers(path: str) -> None:
     text = subprocess.run(
         [DOCKER, *path.split(), "--help"], capture_output=True, text=True, check=True, timeout=30
     ).stdout
+    # Docker 28 renamed one; the old name is a hidden option here as there.
     theirs = {
-        (match[2], match[1] or "", match[3] or "") for line in text.splitlines() if (match := _LINE.match(line))
+        ({"time": "timeout"}.get(match[2], match[2]), match[1] or "", match[3] or "")
+        for line in text.splitlines()
+        if (match := _LINE.match(line))
     }
     group, _, name = path.rpartition(" ")
     table = registry.GROUPS[group][0] if group else registry.ROOT
     command = main.load(table[name])
-    ours = {(option.name, option.short, option.metavar) for option in command.options if not option.hidden}
+    ours = {(option.name, option.short, option.metavar) for option in command.options}
     missing = {entry for entry in theirs - ours if entry[0] not in ABSENT}
     assert not missing
     assert f"Usage:  docker {path} {command.usage.splitlines()[0]}".rstrip() in text

@@ -2,6 +2,8 @@
 
 import gc
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -9,6 +11,7 @@ import time
 import urllib.request
 import warnings
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import docker
@@ -20,11 +23,23 @@ from tests.engine_under_test import EngineUnderTest
 DOCKER = ("docker",)
 
 
+@cache
+def docker_major() -> int:
+    """Of the docker client on this machine, whichever it is: Debian 12 has 20, Debian 13 has 26."""
+    program = shutil.which("docker")
+    assert program is not None, "the docker CLI is not installed"
+    shown = subprocess.run([program, "--version"], capture_output=True, text=True, check=True, timeout=30).stdout
+    found = re.search(r"version (\d+)", shown)
+    assert found is not None, shown
+    return int(found[1])
+
+
 class DockerCli:
     """The docker CLI in the background, against one engine."""
 
     def __init__(self, engine: EngineUnderTest) -> None:
         self.engine = engine
+        self.major = docker_major()
         self._running: list[subprocess.Popen[bytes]] = []
 
     def __call__(

@@ -41,7 +41,9 @@ def test_run_of_a_missing_command_is_127_and_of_a_directory_126(cli: DockerCli) 
     assert missing.returncode == 127
     assert 'exec: "no-such-command": executable file not found in $PATH' in missing.stderr
     directory = cli("run", "--rm", "busybox", "/etc", check=False)
-    assert directory.returncode == 126
+    assert 'exec: "/etc": is a directory' in directory.stderr
+    # Docker 20.10's client does not know these words of a newer runc.
+    assert directory.returncode == (126 if cli.major >= 23 else 125)
     assert cli.out("ps", "-aq") == ""
 
 
@@ -139,7 +141,7 @@ def test_a_bind_mount_and_a_volume_keep_what_is_written(cli: DockerCli, tmp_path
     assert "kept" in cli.out("volume", "ls", "-q").split()
     assert json.loads(cli.out("volume", "inspect", "kept"))[0]["Driver"] == "local"
     assert cli.out("volume", "rm", "kept") == "kept"
-    assert "no such volume" in cli("volume", "rm", "kept", check=False).stderr
+    assert "no such volume" in cli("volume", "rm", "kept", check=False).stderr.lower()
 
 
 # -- a container's life
@@ -267,7 +269,13 @@ def test_cp_in_and_out(cli: DockerCli, tmp_path: Path) -> None:
     assert (tmp_path / "out").read_bytes() == b"content\n"
     missing = cli("cp", "files:/nothing", str(tmp_path), check=False)
     assert missing.returncode == 1
-    assert "Could not find the file /nothing in container files" in missing.stderr
+    # Docker 20.10's client has words of its own for any 404 of a path.
+    words = (
+        "Could not find the file /nothing in container files"
+        if cli.major >= 23
+        else "No such container:path: files:/nothing"
+    )
+    assert words in missing.stderr
 
 
 def test_export_is_a_tar_of_the_file_system(cli: DockerCli, tmp_path: Path) -> None:
@@ -315,7 +323,8 @@ def test_pull_from_a_registry_and_run(cli: DockerCli, published_image: str) -> N
     assert f"Status: Image is up to date for {published_image}" in cli.out("pull", published_image)
     assert cli.out("run", "--rm", published_image) == "hello from the registry"
     assert cli.out("inspect", "-f", "{{.Config.Labels.tier}}", published_image) == "test"
-    assert json.loads(cli.out("manifest", "inspect", "--insecure", published_image))["schemaVersion"] == 2
+    if cli.major >= 23:  # an experiment before, behind a switch of the client's configuration
+        assert json.loads(cli.out("manifest", "inspect", "--insecure", published_image))["schemaVersion"] == 2
     assert "Untagged: " + published_image in cli.out("rmi", published_image)
 
 

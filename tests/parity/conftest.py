@@ -1,6 +1,5 @@
 """dockerd and our engine side by side, for the whole folder; a script is run on both and compared line by line."""
 
-import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.compat.conftest import docker_major
 from tests.engine_under_test import EngineUnderTest
 from tests.parity.dockerd import Dockerd
 from tests.parity.normalise import normalise
@@ -37,9 +37,7 @@ def docker_cli() -> str:
 @pytest.fixture(scope="session")
 def same_words(docker_cli: str) -> bool:
     """Whether the client has the texts of docker 28, which are wherry's; Debian 12's has those of 20.10."""
-    shown = subprocess.run([docker_cli, "--version"], capture_output=True, text=True, check=True).stdout
-    found = re.search(r"version (\d+)", shown)
-    return found is not None and int(found[1]) >= 28
+    return docker_major() >= 28
 
 
 @pytest.fixture(scope="session")
@@ -74,7 +72,7 @@ def compare(sides: tuple[Side, Side, Side], same_words: bool) -> Compare:
     theirs, by_docker, by_wherry = sides
 
     def run(script: str) -> None:
-        steps = parse(script)
+        steps = parse(script, same_words=same_words)
         with ThreadPoolExecutor(1) as pool:
             measure = pool.submit(_run_all, theirs, steps)
             outcomes = [_run_all(by_docker, steps), _run_all(by_wherry, steps)]

@@ -23,6 +23,9 @@ _RULES: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]
     (re.compile("(Error response from daemon: )([A-Z][a-z])"), lambda match: match[1] + match[2].lower()),
     # Where the help is, in the words of docker 20.10 and 28.
     (re.compile(r"(?:\r?\n)*(?:See 'docker [\w ]+ --help'\.|Run 'docker [\w ]+ --help' for more information)"), ""),
+    # Docker 20.10's client ends an error with a full stop, and may say more about a wait that it ended itself.
+    (re.compile(r'(?:time="<time>" level=error msg="|\x1b\[31mERRO\x1b\[0m\[\d+\] )error waiting for container: [^\n]*\n'), ""),
+    (re.compile(r"^(docker: .*)\.(\r?\n)"), r"\1\2"),
     (re.compile(r"\n\nUsage:  docker [\s\S]*\Z"), ""),
     (re.compile(r" {3,}"), "   "),  # a column is as wide as its widest value
 )  # fmt: skip

@@ -84,8 +84,8 @@ SCRIPTS = {
         stop aa
         inspect -f '{{.State.ExitCode}}' aa
         ; start aa
-        stop -s TERM -t 1 aa
-        inspect -f '{{.State.ExitCode}}' aa
+        28: stop -s TERM -t 1 aa
+        28: inspect -f '{{.State.ExitCode}}' aa
         =0 137
         ; rm aa
         ; run -d --name bb busybox sh -c 'trap "exit 5" TERM; while :; do sleep 0.1; done'

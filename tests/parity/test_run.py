@@ -11,7 +11,7 @@ SCRIPTS = {
         run --rm busybox sh -c 'echo out; echo err >&2; exit 3'
         run --rm busybox nothere
         run --rm busybox /etc/passwd
-        run --rm busybox /etc
+        28: run --rm busybox /etc
         =126 docker: Error response from daemon: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: exec: "/etc": is a directory: unknown
         run --rm busybox sh -c 'kill -9 $$'
         run --rm busybox sh -c 'kill -15 $$; sleep 1; exit 143'
@@ -19,7 +19,7 @@ SCRIPTS = {
         run --rm Busybox true
         run --rm busybox:BAD:TAG true
         run --pull never nosuch true
-        run --pull bad busybox true
+        28: run --pull bad busybox true
         run
         run --nosuch busybox
         run -d --rm busybox true
@@ -53,7 +53,7 @@ SCRIPTS = {
         run --rm --entrypoint echo busybox hello
         run --rm --entrypoint "" busybox echo hello
         run --rm --entrypoint "" busybox
-        run --rm --init busybox true
+        ~ run --rm --init busybox sh -c "ps | grep -q 'init -- sh'"
         run --rm --name x/y busybox true
         run --rm --stop-signal NOSUCH busybox true
         run --rm --uts host --hostname x busybox true
@@ -142,6 +142,10 @@ SCRIPTS = {
         run --rm --cgroupns nosuch busybox true
         run --rm --volumes-from nosuch busybox true
         run --rm --link nosuch busybox true
+        run --rm --link target1:other busybox sh -c 'grep -c "other .* target1" /etc/hosts'
+        ; create --name idle1 busybox true
+        create --name after1 --link idle1 busybox true
+        ~ start after1
     """,
     "network": """
         run --rm --dns bad busybox true

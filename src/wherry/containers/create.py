@@ -15,6 +15,7 @@ from wherry.containers.config import ContainerConfig, EndpointSettings, HostConf
 from wherry.containers.container import Container, MountPoint, Record, now_ns
 from wherry.containers.container_events import publish
 from wherry.containers.data_dir import data_dir, make_data_dir
+from wherry.containers.links import check_links
 from wherry.containers.names import check_name, random_id, random_name
 from wherry.containers.services import Services
 from wherry.errors import Conflict, InvalidParameter, NotFound
@@ -104,12 +105,7 @@ def _check_joined(services: Services, host: HostConfig) -> None:
         kind, separator, reference = mode.partition(":")
         if separator and kind == "container":
             _existing(services, reference)
-    for link in host.links or ():
-        name = link.split(":", 1)[0].lstrip("/")
-        try:
-            services.containers.get(name)
-        except NotFound as exc:
-            raise InvalidParameter(f"could not get container for {name}: {exc.message}") from exc
+    check_links(services, host)
     for source in host.volumes_from or ():
         _existing(services, source.split(":", 1)[0])
 

@@ -4,6 +4,8 @@ They lie in the container's data directory and are bind-mounted; a container tha
 namespace uses that one's files.
 """
 
+from collections.abc import Sequence
+
 from wherry.containers.config import HostConfig
 from wherry.containers.container import Record
 from wherry.containers.data_dir import data_dir
@@ -15,9 +17,16 @@ _MODE = 0o644
 
 
 def write_network_files(
-    settings: Settings, record: Record, *, address: str, gateway: str, joined: Record | None
+    settings: Settings,
+    record: Record,
+    *,
+    address: str,
+    gateway: str,
+    joined: Record | None,
+    linked: Sequence[tuple[str, str]] = (),
 ) -> dict[str, str]:
-    """Write the files; container path → host path. ``address``: the container's, empty when it has none."""
+    """Write the files; container path → host path. ``address``: the container's, empty when it has none; ``linked``:
+    more (address, names) for /etc/hosts."""
     host = record.host_config
     directory = data_dir(settings, record.id)
     files = {"/etc/hostname": f"{directory}/hostname"}
@@ -28,13 +37,14 @@ def write_network_files(
         files["/etc/hostname"] = f"{shared}/hostname"
         return {**files, "/etc/hosts": f"{shared}/hosts", "/etc/resolv.conf": f"{shared}/resolv.conf"}
     files |= {"/etc/hosts": f"{directory}/hosts", "/etc/resolv.conf": f"{directory}/resolv.conf"}
-    write_atomic(files["/etc/hosts"], _hosts(record, address, gateway).encode(), mode=_MODE, durable=False)
+    write_atomic(files["/etc/hosts"], _hosts(record, address, gateway, linked).encode(), mode=_MODE, durable=False)
     write_atomic(files["/etc/resolv.conf"], _resolv_conf(settings, host).encode(), mode=_MODE, durable=False)
     return files
 
 
-def _hosts(record: Record, address: str, gateway: str) -> str:
+def _hosts(record: Record, address: str, gateway: str, linked: Sequence[tuple[str, str]]) -> str:
     extra = [_extra_host(entry, gateway) for entry in record.host_config.extra_hosts or ()]
+    extra += linked
     if record.host_config.network_mode == "host":
         return host_hosts_file(extra)
     if address:

@@ -123,6 +123,20 @@ def set_name(name: str) -> None:
     check(_prctl(_PR_SET_NAME, ctypes.addressof(buffer), 0, 0, 0))
 
 
+def command_line_area() -> tuple[int, int]:
+    """Where the kernel reads /proc/<pid>/cmdline of this process and its forks: address and size (proc(5), stat)."""
+    with open("/proc/self/stat", encoding="utf-8", errors="replace") as file:
+        fields = file.read().rpartition(")")[2].split()
+    start, end = int(fields[45]), int(fields[46])
+    return start, end - start
+
+
+def set_command_line(area: tuple[int, int], text: bytes) -> None:
+    """Say what this process is in place of how its interpreter was called; cut to the room there is."""
+    start, size = area
+    ctypes.memmove(start, text[: size - 1].ljust(size, b"\0"), size)
+
+
 def set_personality(persona: int) -> None:
     """personality(2)."""
     check(_personality(persona))

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from wherry.errors import WherryError
 from wherry.linux.fdsocket import connect_unix
-from wherry.linux.process import set_child_subreaper
+from wherry.linux.process import set_child_subreaper, set_command_line
 from wherry.monitor.attach_options import AttachOptions
 from wherry.monitor.container import Container
 from wherry.monitor.container_runtime import ContainerRuntime
@@ -33,9 +33,10 @@ _FLUSH_SECONDS = 600.0
 _ALL_FDS = 0x7FFFFFFF
 
 
-def run_monitor(engine_fd: int, *, api_socket: str) -> NoReturn:
+def run_monitor(engine_fd: int, *, api_socket: str, argv_area: tuple[int, int]) -> NoReturn:
     """Be the monitor, in a fresh fork of the zygote. ``engine_fd``: the first control connection, on which ``begin``
-    comes with the start request. Handlers of signals, OOM score and non-dumpability are inherited."""
+    comes with the start request. ``argv_area``: where the name for ps goes. Handlers of signals, OOM score and
+    non-dumpability are inherited."""
     status = 1
     try:
         # Plain os calls where they do: each layer of Python that is run here is memory that every monitor copies.
@@ -49,6 +50,7 @@ def run_monitor(engine_fd: int, *, api_socket: str) -> NoReturn:
         if received is not None:
             message, (spec_fd, *fds) = received
             request, listeners, clients = message["request"], fds[: message["listeners"]], fds[message["listeners"] :]
+            set_command_line(argv_area, b"wherry-monitor " + request["id"].encode())
             set_report_name(f"monitor {request['id'][:12]}")
             loop = Loop()
             loop.reap_children()

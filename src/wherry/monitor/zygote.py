@@ -16,7 +16,7 @@ import socket
 import traceback
 from dataclasses import dataclass, replace
 
-from wherry.linux.process import set_dumpable, set_name
+from wherry.linux.process import command_line_area, set_command_line, set_dumpable, set_name
 from wherry.monitor.bootstrap import ZygoteConfig, execute_zygote
 from wherry.monitor.diagnostics import report
 from wherry.monitor.engine_process import EngineProcess
@@ -46,6 +46,8 @@ class Zygote:
     def __init__(self, config: ZygoteConfig) -> None:
         self._config = config
         self._pid = os.getpid()
+        self._argv_area = command_line_area()
+        set_command_line(self._argv_area, b"wherry-zygote")
         self._loop = Loop()
         self._api = socket.socket(fileno=config.api_fd)
         self._listener = socket.socket(fileno=config.listener_fd)
@@ -169,7 +171,7 @@ class Zygote:
             report(f"fork monitor: {exc.strerror}")  # the engine sees the end of the connection
             return
         if pid == 0:
-            run_monitor(fds[0], api_socket=self._config.api_socket)
+            run_monitor(fds[0], api_socket=self._config.api_socket, argv_area=self._argv_area)
 
     def _replace(self) -> None:
         """Become the code that is on disk now; children, sockets, lock and engine stay."""

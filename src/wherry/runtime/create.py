@@ -12,6 +12,7 @@ from wherry.linux import mount, mount_api, sockets
 from wherry.linux.idmap import write_mappings
 from wherry.linux.namespaces import open_namespace
 from wherry.linux.pidfd import send_signal
+from wherry.linux.process import command_line_area
 from wherry.linux.sockets import Socket
 from wherry.record import TYPE_CHECKING
 from wherry.runtime import handshake
@@ -145,7 +146,7 @@ def create_container(
             new_keyring=new_keyring,
             preserve_fds=preserve_fds,
             pivot=pivot,
-            reaper=reaper,
+            reaper=command_line_area() if reaper else None,
             die_with_parent=die_with_parent,
             talk=talk,
         )

@@ -59,7 +59,9 @@ class Setup(NamedTuple):
     new_keyring: bool
     preserve_fds: int  # descriptors 3, 4, … that the program gets
     pivot: bool
-    reaper: bool  # PID 1 is a reaper of ours and the program its child (--init)
+    reaper: (
+        tuple[int, int] | None
+    )  # PID 1 is a reaper of ours and the program its child (--init): where its argv lies
     die_with_parent: bool  # SIGKILL when the caller dies (R15)
     talk: Handshake
 
@@ -276,7 +278,7 @@ def _wait_and_execute(setup: Setup, path: bytes) -> NoReturn:
     handshake.wait_go(endpoint)
     if setup.die_with_parent:
         _die_with_parent(endpoint)
-    if setup.reaper:
+    if setup.reaper is not None:
         run_reaper(lambda: _execute(setup, path, endpoint), lambda: _stay(setup), terminal=setup.process.terminal)
     _execute(setup, path, endpoint)
 
@@ -296,6 +298,9 @@ def _stay(setup: Setup) -> None:
     """The reaper's side of the fork: what execve would have closed, and the filter that comes last."""
     process.close_except(())
     process.set_name("wherry-init")
+    if setup.reaper is not None:  # what ps in the container shows, and no path of the host
+        command = b" ".join(setup.process.args)
+        process.set_command_line(setup.reaper, b"wherry-init -- " + command)
     install_late_filter(setup.process)
 
 
