@@ -1,11 +1,17 @@
-"""The table of states."""
+"""The table of states, and what is between an attach and the start."""
+
+import socket
+import threading
+import time
 
 import pytest
 
+from wherry.containers.attach_parking import announced, park, take_parked
 from wherry.containers.config import ContainerConfig, HostConfig
 from wherry.containers.container import TRANSITIONS, Container, Record, Status, Trigger
 from wherry.containers.status_text import human_duration, status_text
 from wherry.errors import System
+from wherry.monitor.attach_options import AttachOptions
 
 SECOND = 1_000_000_000
 
@@ -67,3 +73,26 @@ def test_the_status_column() -> None:
     assert status_text(container, now) == "Exited (3) 2 minutes ago"
     container.state.status = Status.RESTARTING
     assert status_text(container, now) == "Restarting (3) 2 minutes ago"
+
+
+def test_a_start_waits_for_a_client_that_has_been_told_that_it_is_attached() -> None:
+    """Seen as lost output of one in some hundred ``run``: the client's start overtook the parking of its socket."""
+    container = make()
+    ours, theirs = socket.socketpair()
+    told = threading.Event()
+
+    def attach() -> None:
+        with announced(container):
+            told.set()
+            time.sleep(0.1)
+            park(container, theirs.fileno(), AttachOptions(stdout=True))
+
+    with ours, theirs:
+        client = threading.Thread(target=attach)
+        client.start()
+        told.wait(5)
+        parked = take_parked(container)
+        client.join(5)
+        assert [waiting.options.stdout for waiting in parked] == [True]
+        for waiting in parked:
+            waiting.close()

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.parity.conftest import Compare
+from tests.parity.script import Outcome, Side, parse
 
 pytestmark = [pytest.mark.privileged, pytest.mark.peer]
 
@@ -131,3 +132,17 @@ SCRIPTS = {
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_lists_are_dockers(name: str, compare: Compare) -> None:
     compare(SCRIPTS[name])
+
+
+def test_info_and_version_have_dockers_lines(sides: tuple[Side, Side, Side]) -> None:
+    """Their values are each engine's own; the titles are not, and no line is empty that docker fills."""
+    for command in ("info", "version"):
+        theirs, _, ours = (_titles(side.run(parse(command)[0])) for side in sides)
+        for title in ("Server", " Containers", " Server Version", " Runtimes", " Kernel Version", " Docker Root Dir"):
+            assert command == "version" or (title in theirs and title in ours)
+        assert command == "info" or {"Client", " Version", " API version", "  OS/Arch"} <= theirs & ours
+
+
+def _titles(outcome: Outcome) -> set[str]:
+    assert outcome.code == 0, outcome
+    return {line.partition(":")[0] for line in outcome.stdout.splitlines()}

@@ -34,9 +34,9 @@ def attach_options(request: Request) -> AttachOptions:
 
 
 def _attach(services: Services, request: Request) -> None:
-    attachment = attach.begin(services, request.params["id"], attach_options(request))
-    sock, leftover = request.hijack(stream_type(request.version, tty=attachment.tty))
-    attachment.run(HijackedClient(sock, leftover, framed=not attachment.tty))
+    with attach.begin(services, request.params["id"], attach_options(request)) as attachment:
+        sock, leftover = request.hijack(stream_type(request.version, tty=attachment.tty))
+        attachment.run(HijackedClient(sock, leftover, framed=not attachment.tty))
 
 
 def _attach_websocket(services: Services, request: Request) -> None:
@@ -45,10 +45,10 @@ def _attach_websocket(services: Services, request: Request) -> None:
     accept = accept_key(request.headers.get("sec-websocket-key", ""))
     options = attach_options(request)
     attachment = attach.begin(services, request.params["id"], options)
-    client, leftover = request.hijack_websocket(accept)
     ours, theirs = socket.socketpair()
     with ours:
-        with theirs:
+        with theirs, attachment:
+            client, leftover = request.hijack_websocket(accept)
             attachment.run(HijackedClient(theirs, b"", framed=False))
         bridge(client, leftover, ours)
 

@@ -55,7 +55,7 @@ def _server(info: "dict[str, Any]") -> list[str]:
     lines += [f"  {name}: {value}" for name, value in info.get("DriverStatus") or []]
     for title, key in (("Logging Driver", "LoggingDriver"), ("Cgroup Driver", "CgroupDriver"),
                        ("Cgroup Version", "CgroupVersion")):  # fmt: skip
-        if (info.get(key) or {}).get("ID"):
+        if info.get(key):
             lines.append(f" {title}: {info[key]}")
     plugins = info.get("Plugins") or {}
     lines.append(" Plugins:")
@@ -72,8 +72,8 @@ def _server(info: "dict[str, Any]") -> list[str]:
     if info.get("InitBinary"):
         lines.append(f" Init Binary: {info['InitBinary']}")
     for title, key in (("containerd", "ContainerdCommit"), ("runc", "RuncCommit"), ("init", "InitCommit")):
-        if info.get(key):
-            lines.append(f" {title} version: {info[key].get('ID', '')}")
+        if (info.get(key) or {}).get("ID"):
+            lines.append(f" {title} version: {info[key]['ID']}")
     lines += _security(info.get("SecurityOptions") or [])
     lines += [
         f" Kernel Version: {info['KernelVersion']}",

@@ -1,13 +1,13 @@
 """``kill``."""
 
 from wherry.cli.command import Command, Invocation
-from wherry.cli.many import for_each
+from wherry.cli.many import for_each_at_once
 from wherry.cli.options import Option
 
 
 def _run(call: Invocation) -> int:
     signal = call.flags.text("signal")
-    return for_each(call.app, call.args, lambda ref: call.app.containers.kill(ref, signal=signal))
+    return for_each_at_once(call.app, call.args, lambda ref: call.app.containers.kill(ref, signal=signal))
 
 
 KILL = Command(

@@ -1,15 +1,15 @@
 """``pause`` and ``unpause``."""
 
 from wherry.cli.command import Command, Invocation
-from wherry.cli.many import for_each
+from wherry.cli.many import for_each_at_once
 
 
 def _pause(call: Invocation) -> int:
-    return for_each(call.app, call.args, call.app.containers.pause)
+    return for_each_at_once(call.app, call.args, call.app.containers.pause)
 
 
 def _unpause(call: Invocation) -> int:
-    return for_each(call.app, call.args, call.app.containers.unpause)
+    return for_each_at_once(call.app, call.args, call.app.containers.unpause)
 
 
 PAUSE = Command(

@@ -1,7 +1,7 @@
 """``stop`` and ``restart``."""
 
 from wherry.cli.command import Command, Invocation
-from wherry.cli.many import for_each
+from wherry.cli.many import for_each, for_each_at_once
 from wherry.cli.options import Option
 
 _OPTIONS = (
@@ -13,7 +13,7 @@ _OPTIONS = (
 
 def _stop(call: Invocation) -> int:
     timeout, signal = _how(call)
-    return for_each(
+    return for_each_at_once(
         call.app, call.args, lambda ref: call.app.containers.stop(ref, timeout_seconds=timeout, signal=signal)
     )
 

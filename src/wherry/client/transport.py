@@ -119,8 +119,11 @@ class Transport:
 
     def _send(self, message: bytes, *, fresh: bool, repeatable: bool = False) -> "tuple[Connection, bytes | None]":
         """The connection that the message went out on, and the message if it may have to be sent again."""
-        while self._idle and not fresh:
-            connection = self._idle.pop()
+        while not fresh:
+            try:
+                connection = self._idle.pop()
+            except IndexError:  # none left; asked this way because several threads may send
+                break
             try:
                 connection.send(message)
             except ConnectionLost:

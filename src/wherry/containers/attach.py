@@ -1,8 +1,9 @@
 """Attach a client to a container's streams: its socket goes to the monitor, or waits for the start."""
 
 from dataclasses import dataclass
+from typing import Self
 
-from wherry.containers.attach_parking import park
+from wherry.containers.attach_parking import announced, park
 from wherry.containers.container import Container, Status
 from wherry.containers.container_events import publish
 from wherry.containers.hijack import HijackedClient
@@ -26,13 +27,21 @@ class AttachOptions:
 
 
 class Attachment:
-    """A checked request; ``run`` takes the client once the head is out."""
+    """A checked request; ``run`` takes the client once the head is out. A context: the head goes out in it."""
 
     def __init__(self, services: Services, container: Container, options: AttachOptions) -> None:
         self._services = services
         self._container = container
         self._options = options
         self.tty = container.record.config.tty
+        self._announcement = announced(container)
+
+    def __enter__(self) -> Self:
+        self._announcement.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._announcement.__exit__(None, None, None)
 
     def run(self, client: HijackedClient) -> None:
         """Replay the log if asked, then hand the socket over. The caller closes its copy afterwards."""

@@ -3,10 +3,15 @@ so that not one byte of output is missed."""
 
 import os
 import select
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from wherry.containers.container import Container
 from wherry.monitor.attach_options import AttachOptions
+
+# A client's answer takes microseconds; one that does not read it cannot hold up a start for longer.
+_ANNOUNCED_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +37,27 @@ def park(container: Container, fd: int, options: AttachOptions) -> None:
         container.pending_attach.append(ParkedClient(os.dup(fd), options))
 
 
+@contextmanager
+def announced(container: Container) -> Iterator[None]:
+    """Around telling a client that it is attached and handing it over: a start in between waits.
+
+    The client sends its start as soon as it is told; without this a program could print and end before its client
+    is parked, and the client would see nothing.
+    """
+    with container.changed:
+        container.attaches_underway += 1
+    try:
+        yield
+    finally:
+        with container.changed:
+            container.attaches_underway -= 1
+            container.changed.notify_all()
+
+
 def take_parked(container: Container) -> list[ParkedClient]:
-    """All waiting clients; the caller closes them."""
-    with container.lock:
+    """All waiting clients, those just announced included; the caller closes them."""
+    with container.changed:
+        container.changed.wait_for(lambda: container.attaches_underway == 0, _ANNOUNCED_SECONDS)
         parked, container.pending_attach = container.pending_attach, []
     return parked
 

@@ -126,6 +126,7 @@ class Container:
     notified at every change of state. Read single fields without it, several of them with it."""
 
     __slots__ = (
+        "attaches_underway",
         "changed",
         "connection",
         "exits",
@@ -146,6 +147,8 @@ class Container:
         self.verb = threading.RLock()
         self.connection: MonitorConnection | None = None
         self.pending_attach: list[Any] = []
+        self.attaches_underway = 0
+        """Clients that have been told yes and are not handed over yet; a start waits for them."""
         self.health: dict[str, Any] | None = None
         self.stats_sample: tuple[float, dict[str, Any]] | None = None
         self.exits = 0
