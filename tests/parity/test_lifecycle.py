@@ -103,7 +103,7 @@ SCRIPTS = {
         exec -w /tmp aa pwd
         exec -u nosuch aa id
         exec -u 1000:1000 aa id
-        exec -e AA=b -e HOME aa env
+        exec -e AA=b -e HOME aa sh -c 'env | sort'
         'abc' | exec -i aa cat
         'abc' | exec aa cat
         exec -it aa tty

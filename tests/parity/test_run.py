@@ -59,10 +59,10 @@ SCRIPTS = {
         run --rm --uts host --hostname x busybox true
     """,
     "environment and labels": """
-        run --rm -e A=1 -e B= -e C busybox env
+        run --rm -e A=1 -e B= -e C busybox sh -c 'env | sort'
         run --rm -e =x busybox env
         run --rm --env-file /nothere busybox env
-        run --rm --env-file {files}/env busybox env
+        run --rm --env-file {files}/env busybox sh -c 'env | sort'
         run --rm --env-file {files}/bad-env busybox env
         run --rm -l a=b -l c busybox true
         run --rm --label-file /nothere busybox true
