@@ -24,7 +24,7 @@ class Dockerd:
         command = [
             "dockerd", "--host", f"unix://{self.socket}", "--data-root", str(self.root / "data"),
             "--exec-root", str(self.root / "exec"), "--pidfile", str(self.root / "docker.pid"),
-            "--storage-driver", "overlay2",
+            "--storage-driver", "overlay2", "--cgroup-parent", f"/{self.root.name}",
         ]  # fmt: skip
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -56,3 +56,5 @@ class Dockerd:
             self._process.kill()
             self._process.wait(timeout=10)
         shutil.rmtree(self.root, ignore_errors=True)
+        for directory in Path("/sys/fs/cgroup").glob(f"*/{self.root.name}"):
+            directory.rmdir()
