@@ -72,11 +72,12 @@ def configure(engine: EngineUnderTest, settings: dict[str, object]) -> None:
     Path(engine.environment["WHERRY_CONFIG"]).write_text(json.dumps(settings), encoding="utf-8")
 
 
-def eventually(condition: Callable[[], object], what: str, seconds: float = 5.0) -> None:
+def eventually(condition: Callable[[], object], what: str | Callable[[], str], seconds: float = 5.0) -> None:
     """Wait until ``condition`` holds; fail after ``seconds``."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, f"{what}: not within {seconds:g} s"
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what if isinstance(what, str) else what()}: not within {seconds:g} s")
         time.sleep(0.02)
 
 

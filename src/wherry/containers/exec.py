@@ -84,7 +84,10 @@ class ExecStart:
                 )
             instance.running = True
             fd = client.socket.fileno() if client is not None and options is not None else None
-            pid = connection.exec(instance.id, process, fd=fd, options=options)
+            try:
+                pid = connection.exec(instance.id, process, fd=fd, options=options)
+            except MonitorGone as exc:
+                raise Conflict(f"container {container.id} is not running") from exc
         except WherryError as exc:
             instance.running = False
             raise self._failed(exc) from exc

@@ -1,10 +1,11 @@
 """Freeze and thaw all processes of a container."""
 
-from wherry.containers.container import Container, Status, Trigger
-from wherry.containers.container_events import publish
+from collections.abc import Callable
+
+from wherry.containers.container import Container, Status
 from wherry.containers.services import Services
 from wherry.errors import Conflict
-from wherry.monitor.client import MonitorConnection
+from wherry.monitor.client import MonitorConnection, MonitorGone
 
 
 def pause(services: Services, reference: str) -> None:
@@ -13,11 +14,7 @@ def pause(services: Services, reference: str) -> None:
     if container.state.status is Status.PAUSED:
         raise Conflict(f"Container {container.id} is already paused")
     connection = _connection(container)
-    connection.pause()
-    with container.lock:
-        if container.state.status is Status.RUNNING:
-            container.move(Trigger.PAUSE)
-            publish(services.events, container, "pause")
+    _ask(container, connection, connection.pause)
 
 
 def unpause(services: Services, reference: str) -> None:
@@ -25,11 +22,17 @@ def unpause(services: Services, reference: str) -> None:
     container = services.containers.get(reference)
     if container.state.status is not Status.PAUSED:
         raise Conflict(f"Container {container.id} is not paused")
-    _connection(container).resume()
-    with container.lock:
-        if container.state.status is Status.PAUSED:
-            container.move(Trigger.UNPAUSE)
-            publish(services.events, container, "unpause")
+    connection = _connection(container)
+    _ask(container, connection, connection.resume)
+
+
+def _ask(container: Container, connection: MonitorConnection, verb: Callable[[], None]) -> None:
+    """The state follows the monitor's events alone (``lifecycle.py``): of two verbs at once the later one counts."""
+    try:
+        verb()
+    except MonitorGone as exc:
+        raise Conflict(f"container {container.id} is not running") from exc
+    connection.settle()
 
 
 def _connection(container: Container) -> MonitorConnection:

@@ -3,6 +3,7 @@
 from wherry.containers.container_events import publish
 from wherry.containers.names import check_name
 from wherry.containers.services import Services
+from wherry.containers.store import NoSuchContainer
 from wherry.errors import Conflict, InvalidParameter
 
 
@@ -13,6 +14,8 @@ def rename(services: Services, reference: str, new_name: str) -> None:
         raise InvalidParameter("Neither old nor new names may be empty")
     name = check_name(new_name)
     with container.verb:
+        if container.removed:
+            raise NoSuchContainer(reference)  # while we waited for our turn
         old_name = container.name
         if name == old_name:
             raise InvalidParameter("Renaming a container with the same name as its current name")

@@ -3,6 +3,7 @@
 from wherry.containers.container_events import publish
 from wherry.containers.services import Services
 from wherry.errors import Conflict
+from wherry.monitor.client import MonitorGone
 
 
 def resize(services: Services, reference: str, *, height: int, width: int) -> None:
@@ -11,5 +12,8 @@ def resize(services: Services, reference: str, *, height: int, width: int) -> No
     connection = container.connection
     if connection is None or not container.running:
         raise Conflict(f"Container {container.id} is not running")
-    connection.resize(height, width)
+    try:
+        connection.resize(height, width)
+    except MonitorGone as exc:
+        raise Conflict(f"Container {container.id} is not running") from exc
     publish(services.events, container, "resize", {"height": str(height), "width": str(width)})

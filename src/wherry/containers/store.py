@@ -126,7 +126,8 @@ class Registry:
                 container.record.name = old_name
                 raise
         with self._lock:
-            self._id_by_name.pop(old_name, None)
+            if self._id_by_name.get(old_name) == container.id:
+                del self._id_by_name[old_name]
 
     def delete(self, container: Container) -> None:
         """Forget the container and free its name; durable on return."""

@@ -10,6 +10,7 @@ from typing import Any
 from wherry.containers.container import Container, Status
 from wherry.containers.services import Services
 from wherry.errors import Conflict, InvalidParameter, System
+from wherry.monitor.client import MonitorGone
 
 _PS = ("/usr/bin/ps", "/bin/ps")
 _PS_SECONDS = 10.0
@@ -29,7 +30,10 @@ def top(services: Services, reference: str, ps_args: str = "") -> dict[str, Any]
     for match in _PID_COLUMN.finditer(ps_args):
         if match[1] != "PID":
             raise InvalidParameter(f'specifying "{match[1]}={match[2]}" is not allowed')
-    pids = connection.processes()
+    try:
+        pids = connection.processes()
+    except MonitorGone as exc:
+        raise Conflict(f"Container {container.id} is not running") from exc
     publishable = _run_ps(arguments, pids)
     from_ps = _parse(publishable, set(pids))
     _publish(services, container)

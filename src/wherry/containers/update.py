@@ -10,6 +10,7 @@ from wherry.containers.services import Services
 from wherry.containers.spec_resources import limits
 from wherry.containers.validate_resources import check_resources
 from wherry.errors import Conflict, InvalidParameter
+from wherry.monitor.client import MonitorGone
 
 # What an update may change; everything else of Resources belongs to the creation.
 _CHANGEABLE = (
@@ -38,9 +39,12 @@ def update(services: Services, reference: str, request: UpdateRequest) -> list[s
             resources = limits(_only_limits(changed))
             if request.pids_limit is not None:
                 resources["pids"] = {"limit": changed.pids_limit or services.settings.default_pids_limit}
-            connection.update(resources)
-            if policy is not None:
-                connection.set_restart(policy.name, policy.maximum_retry_count)
+            try:
+                connection.update(resources)
+                if policy is not None:
+                    connection.set_restart(policy.name, policy.maximum_retry_count)
+            except MonitorGone:
+                pass  # it ended meanwhile: what is stored counts from the next start
         if policy is not None:
             changed.restart_policy = policy
         container.record.host_config = changed

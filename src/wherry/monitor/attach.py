@@ -92,6 +92,11 @@ class Client:
         """Whether output must wait."""
         return self._buffered >= BUFFER_LIMIT_BYTES
 
+    @property
+    def gives_input(self) -> bool:
+        """Whether the client asked to type; true also after it is gone."""
+        return self._options.stdin
+
     def wants(self, stream: str) -> bool:
         """Whether the client asked for this stream."""
         return self._options.stdout if stream == "stdout" else self._options.stderr

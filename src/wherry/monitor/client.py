@@ -23,6 +23,8 @@ from wherry.settings import Settings
 
 __all__ = ["Dispatcher", "Event", "EventCallback", "MonitorConnection", "MonitorGone", "StartFailed", "Zygote"]
 
+_SETTLE_SECONDS = 10.0
+
 
 class MonitorConnection:
     """One container's monitor. Events come as dicts with ``event`` and ``id`` (see protocol.py and seams.md);
@@ -137,6 +139,12 @@ class MonitorConnection:
     def processes(self) -> list[int]:
         """The host pids of every process in the container's cgroup."""
         return list(self._ask({"op": "processes"})["pids"])
+
+    def settle(self) -> None:
+        """Wait until every event that came before the last answer was told. Not to be called from a callback."""
+        told = threading.Event()
+        self._dispatcher.run_later(told.set)
+        told.wait(_SETTLE_SECONDS)
 
     def close(self) -> None:
         """Hang up; the container and its monitor go on."""

@@ -261,11 +261,15 @@ class Stdio:
     def client_input_ended(self, client: Client) -> None:
         """See :class:`wherry.monitor.attach.AttachTarget`."""
         if self._stdin_once and self._console_fd < 0:
-            self._input_ended = True
-            if self._stdin_fd >= 0:
-                self._push_input()
+            self._end_input()
         else:
             client.finish()
+
+    def _end_input(self) -> None:
+        """Close the process's input after what was typed so far."""
+        self._input_ended = True
+        if self._stdin_fd >= 0:
+            self._push_input()
 
     def client_writable(self) -> None:
         """See :class:`wherry.monitor.attach.AttachTarget`."""
@@ -275,6 +279,9 @@ class Stdio:
         """See :class:`wherry.monitor.attach.AttachTarget`."""
         if client in self._clients:
             self._clients.remove(client)
+        if client.gives_input and self._stdin_once and self._console_fd < 0:
+            # Cut off is an end too: a process that waits for input would wait for ever (moby: CloseStdin).
+            self._end_input()
         if detached:
             self._on_detach()
         self._throttle()
