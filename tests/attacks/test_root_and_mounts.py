@@ -113,7 +113,7 @@ def test_s55_the_old_root_is_gone(engine: EngineUnderTest, tools: str) -> None:
 
 def test_s56_mounts_do_not_propagate_to_the_host(engine: EngineUnderTest, tools: str, tmp_path: Path) -> None:
     engine.wherry("run", "--rm", "--privileged", "-v", f"{tmp_path}:/v", tools, "sh", "-c",
-                  "mkdir -p /v/m && mount -t tmpfs t /v/m && touch /v/m/x; mount -t tmpfs s56-canary /mnt")  # fmt: skip
+                  "mkdir -p /v/m && mount -t tmpfs t /v/m && touch /v/m/x; mkdir -p /mnt; mount -t tmpfs s56-canary /mnt")  # fmt: skip
     mounts = Path("/proc/self/mountinfo").read_text()
     assert str(tmp_path) not in mounts
     assert "s56-canary" not in mounts

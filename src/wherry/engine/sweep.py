@@ -86,8 +86,8 @@ def _remove_volume(engine: Engine, name: str) -> None:
 
 def _sweep_cgroups(engine: Engine, live: set[str]) -> None:
     found: dict[str, str] = {}
-    for hierarchy in cgroups.system_layout().hierarchies:
-        _find(hierarchy.mount_point, engine.settings.cgroup_root.strip("/"), found, 0)
+    for mount_point in _mount_points():
+        _find(mount_point, engine.settings.cgroup_root.strip("/"), found, 0)
     for container_id, path in found.items():
         if container_id not in live:
             _logger.warning("remove orphaned cgroup %s", path)
@@ -96,8 +96,8 @@ def _sweep_cgroups(engine: Engine, live: set[str]) -> None:
 
 def remove_cgroup_root(engine: Engine) -> None:
     """At the engine's end: take its own cgroups away when no container is in them."""
-    for hierarchy in cgroups.system_layout().hierarchies:
-        path = f"{hierarchy.mount_point}/{engine.settings.cgroup_root.strip('/')}"
+    for mount_point in _mount_points():
+        path = f"{mount_point}/{engine.settings.cgroup_root.strip('/')}"
         for directory, _, _ in os.walk(path, topdown=False):
             try:
                 os.rmdir(directory)
@@ -105,6 +105,12 @@ def remove_cgroup_root(engine: Engine) -> None:
                 if exc.errno not in (errno.EBUSY, errno.ENOTEMPTY, errno.ENOENT):
                     raise
                 # a container lives in or below it
+
+
+def _mount_points() -> list[str]:
+    """Every hierarchy; of a hybrid the unified one too: runc makes cgroups there although it has no controllers."""
+    layout = cgroups.system_layout()
+    return [hierarchy.mount_point for hierarchy in layout.hierarchies] + ([layout.unified] if layout.unified else [])
 
 
 def _find(mount_point: str, path: str, found: dict[str, str], depth: int) -> None:

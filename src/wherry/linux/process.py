@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 CLONE_PIDFD = 0x00001000
 CLONE_PARENT = 0x00008000
 CLONE_CLEAR_SIGHAND = 0x100000000
+
+# rt_sigaction(2); rt_sigprocmask(2) is the next number.
+_RT_SIGACTION = {"x86_64": 13, "aarch64": 134}
+_RESERVED_SIGNALS = (32, 33)
+_SIGSET_BYTES = 8
 CLONE_INTO_CGROUP = 0x200000000
 
 CLOSE_RANGE_CLOEXEC = 4
@@ -183,3 +188,10 @@ def reset_signals() -> None:
         if signals.getsignal(number) == signals.SIG_IGN:
             signals.set_handler(number, signals.SIG_DFL)
     signals.pthread_sigmask(signals.SIG_SETMASK, ())
+    if MACHINE not in _RT_SIGACTION:
+        return
+    # The C library keeps two real-time signals to itself; what it inherited of them would be inherited on.
+    default = bytes(32)  # struct sigaction of the kernel: SIG_DFL, no flags, empty mask
+    for number in _RESERVED_SIGNALS:
+        check(syscall(_RT_SIGACTION[MACHINE], number, default, None, _SIGSET_BYTES))
+    check(syscall(_RT_SIGACTION[MACHINE] + 1, signals.SIG_SETMASK, bytes(_SIGSET_BYTES), None, _SIGSET_BYTES))
