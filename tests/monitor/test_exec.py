@@ -136,6 +136,6 @@ def test_s53_monitor_and_exec_helper_cannot_be_inspected(machine: Machine) -> No
             os._exit(1)
     assert os.waitpid(pid, 0)[1] == 0
     with open(f"/proc/{monitor}/cmdline", encoding="ascii") as file:
-        assert "/tmp" not in file.read()
+        assert str(machine.root) not in file.read()
     with open(f"/proc/{monitor}/environ", encoding="ascii") as file:
         assert "PATH" not in file.read()
