@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ def test_r13_an_exit_while_the_engine_is_down_has_its_code_and_its_time(fresh_en
     for code, name in enumerate(names):
         state = inspect(fresh_engine, name)["State"]
         assert (state["Status"], state["ExitCode"]) == ("exited", code)
-        assert state["FinishedAt"] < time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(began + 2.4))
+        assert state["FinishedAt"] < datetime.fromtimestamp(began + 2.4, UTC).isoformat()
     assert fresh_engine.wherry("wait", names[7]).stdout == "7\n"
 
 

@@ -119,6 +119,7 @@ def test_pause_and_resume_refuse_the_wrong_state_in_dockers_words(machine: Machi
     with pytest.raises(Conflict, match="unpause the container before exec"):
         box.connection.exec("e", machine.spec(["/bin/true"])["process"])
     box.connection.resume()
+    box.wait_event("resumed")  # events are told by another thread than the answers
     assert [e["event"] for e in box.events] == ["started", "paused", "resumed"]
 
 
