@@ -104,10 +104,10 @@ def _accepts(path: str) -> bool:
 
 def _take_lock(settings: Settings) -> int | None:
     """The zygote's lock (kept by the open file, so that it passes on to the zygote); None when it is taken."""
-    from wherry.linux.filesystem import lock_exclusive
-
     if os.geteuid() != 0:
         raise Unavailable("wherry runs as root only: rootless containers are not there yet", hint="Use sudo.")
+    from wherry.linux.filesystem import lock_exclusive
+
     try:
         os.makedirs(settings.run_root, mode=0o711, exist_ok=True)
         fd = os.open(f"{settings.run_root}/zygote.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
