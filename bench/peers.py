@@ -96,7 +96,9 @@ class Wherry(Engine):
         self.output("system", "stop")
 
     def service_pids(self) -> list[int]:
-        return _descendants_with(f"WHERRY_RUN_ROOT={self.root / 'run'}")
+        # The zygote's own environment is empty; it is the engine's parent.
+        engines = _processes_with(f"WHERRY_RUN_ROOT={self.root / 'run'}")
+        return sorted({*engines, *(parent for pid in engines if (parent := _parent(pid)) > 1)})
 
     def stop(self) -> None:
         ids = self.output("ps", "-aq").split()
@@ -198,7 +200,11 @@ def _children(parent: int) -> list[int]:
     return found
 
 
-def _descendants_with(variable: str) -> list[int]:
+def _parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[1])
+
+
+def _processes_with(variable: str) -> list[int]:
     found = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
