@@ -79,7 +79,9 @@ def _traced(engine: EngineUnderTest, *options: str) -> Iterator[int]:
     finally:
         over.set()
         watcher.join()
-        tracer.terminate()
+        # SIGKILL, to which the kernel answers by letting the tracees run on. At SIGTERM strace stops each thread first,
+        # and waits for ever for one that a SIGKILL has taken; each line is in its file already.
+        tracer.kill()
         tracer.communicate(timeout=10)
 
 

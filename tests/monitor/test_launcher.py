@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,24 @@ ENSURE = (
 STOP = (
     "from wherry.engine.launcher import stop_running; from wherry.settings import paths; print(stop_running(paths()))"
 )
+
+
+def open_links(pid: int) -> list[str]:
+    """What a process's descriptors name; one that is closed while we look is not listed."""
+    links = []
+    for fd in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            links.append(os.readlink(fd))
+    return links
+
+
+def open_inodes(pid: int) -> list[int]:
+    """The inode numbers of a process's open files; one that is closed while we look is not listed."""
+    inodes = []
+    for fd in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            inodes.append(fd.stat().st_ino)
+    return inodes
 
 
 class Root:
@@ -59,8 +78,7 @@ class Root:
         for process in Path("/proc").glob("[0-9]*"):
             try:
                 if (process / "comm").read_text() == "wherry-zygote\n":
-                    links = [os.stat(fd).st_ino for fd in (process / "fd").iterdir()]
-                    found += [int(process.name)] if lock in links else []
+                    found += [int(process.name)] if lock in open_inodes(int(process.name)) else []
             except OSError:
                 continue  # it ended while we looked
         return found
@@ -105,8 +123,7 @@ def test_the_zygote_outlives_the_command_and_inherits_nothing_of_it(root: Root) 
     assert os.readlink(f"/proc/{zygote}/cwd") == "/"
     children = wait_until(lambda: Path(f"/proc/{zygote}/task/{zygote}/children").read_text().split(), what="engine")
     for pid in (zygote, *map(int, children)):
-        links = [os.readlink(fd) for fd in Path(f"/proc/{pid}/fd").iterdir()]
-        assert str(canary) not in links
+        assert str(canary) not in open_links(pid)
         assert b"zwitscher" not in Path(f"/proc/{pid}/environ").read_bytes()
     assert Path(f"/proc/{zygote}/environ").read_bytes() == b"LC_CTYPE=C.UTF-8\0"
 

@@ -235,6 +235,21 @@ def test_an_empty_cgroup_left_by_a_crash_is_taken_over(cgroup: Cgroups) -> None:
     again.close()
 
 
+def test_a_parent_that_another_monitor_has_only_begun_is_made_whole(cgroup_root: str, spawn: Spawn) -> None:
+    """Between its mkdir and its first write a cpuset has no CPU; who joined one below it got ENOSPC."""
+    cpusets = next(h.mount_point for h in cgroups.system_layout().hierarchies if "cpuset" in h.controllers)
+    os.mkdir(cpusets + cgroup_root)
+    assert Path(f"{cpusets}{cgroup_root}/cpuset.cpus").read_text() == "\n"
+    made = cgroups.create(f"{cgroup_root}/container", container_id="container")
+    try:
+        pid = spawn(made, sleep_long)
+        assert made.pids() == [pid]
+    finally:
+        made.kill_all()
+        made.delete()
+        made.close()
+
+
 def test_freezing_stops_every_process_and_thawing_lets_them_go_on(cgroup: Cgroups, spawn: Spawn) -> None:
     reader, writer = os.pipe()
 

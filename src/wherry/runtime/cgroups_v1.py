@@ -161,30 +161,45 @@ class CgroupsV1(Cgroups):
 
 
 def _make(controllers: tuple[str, ...], location: str, mount_point: str) -> bool:
-    """Make a cgroup and those above it; whether it is new.
+    """Make a cgroup and those above it; whether it is new."""
+    return (_make_cpuset if "cpuset" in controllers else make_directory)(location, mount_point)
 
-    A cpuset takes no process before it has CPUs and memory nodes: they come from the parent.
+
+def _make_cpuset(location: str, mount_point: str) -> bool:
+    """The same for a cpuset, which takes no process (ENOSPC) before it has CPUs and memory nodes: its parent's.
+
+    Several monitors may make the same parent at once. So whoever comes fills in what is empty, whether the directory is
+    its own or not, and ``cgroup.clone_children`` (the kernel fills in new children from here on) is written last: a
+    cpuset that has it is complete.
     """
-    if "cpuset" not in controllers:
-        return make_directory(location, mount_point)
-    if os.path.isdir(location):
-        return False
     parent = os.path.dirname(location)
-    top = len(parent) <= len(mount_point)
-    if not top:
-        _make(controllers, parent, mount_point)
-    inherits = _read(f"{parent}/cgroup.clone_children") == "1"
+    complete = _clones(parent)
+    if not complete and len(parent) > len(mount_point):
+        _make_cpuset(parent, mount_point)
+        complete = _clones(parent)
     new = make_directory(location, mount_point)
-    if new and not inherits:
+    if not complete:
         for name in ("cpuset.cpus", "cpuset.mems"):
-            with open(f"{location}/{name}", "w", encoding="ascii") as file:
-                file.write(_read(f"{parent}/{name}") or _read(f"{parent}/{name.replace('.', '.effective_')}"))
-        # From here on the kernel itself fills in new children.
-        with open(f"{location}/cgroup.clone_children", "w", encoding="ascii") as file:
-            file.write("1")
+            if not _read(f"{location}/{name}"):
+                value = _read(f"{parent}/{name}") or _read(f"{parent}/{name.replace('.', '.effective_')}")
+                _write(f"{location}/{name}", value)
+        if new:
+            _write(f"{location}/cgroup.clone_children", "1")
     return new
+
+
+def _clones(location: str) -> bool:
+    try:
+        return _read(f"{location}/cgroup.clone_children") == "1"
+    except FileNotFoundError:
+        return False
 
 
 def _read(location: str) -> str:
     with open(location, encoding="ascii") as file:
         return file.read().strip()
+
+
+def _write(location: str, value: str) -> None:
+    with open(location, "w", encoding="ascii") as file:
+        file.write(value)
