@@ -6,7 +6,7 @@ APT_TEST := busybox-static nftables iproute2 iptables runc crun podman conmon sk
             libseccomp2 strace xz-utils zstd procps util-linux openssl gcc libc6-dev
 APT_BENCH := docker.io podman crun runc bubblewrap
 
-.PHONY: demo test lint fmt bench clean
+.PHONY: demo test docker-py-suite lint fmt bench clean
 
 # Debian's own interpreter first: a pyenv shim on PATH starts ten times slower.
 PYTHON ?= $(shell for p in /usr/bin/python3 python3 python3.13 python3.12 python3.11; do \
@@ -23,6 +23,11 @@ test: $(VENV)/.installed-test .ci/.apt-test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest
+
+# docker-py's own integration tests (from PyPI, not part of this repository) against dockerd and against wherry.
+docker-py-suite: $(VENV)/.installed-test .ci/.apt-test
+	@.ci/need-root
+	$(BIN)/python -m tests.docker_py_suite $(SUITE_ARGS)
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check src tests bench

@@ -15,9 +15,12 @@ _START_SECONDS = 30.0
 
 
 class Dockerd:
-    """One running dockerd. ``stop`` ends it and removes what it stored."""
+    """One running dockerd with ``arguments`` besides; ``stop`` ends it and removes what it stored.
 
-    def __init__(self) -> None:
+    ``own_network`` false leaves it in the caller's network namespace, which must then be no one else's.
+    """
+
+    def __init__(self, *arguments: str, own_network: bool = True) -> None:
         self.root = Path(tempfile.mkdtemp(prefix="whp-", dir="/tmp"))
         self.socket = self.root / "docker.sock"
         self._log = self.root / "dockerd.log"
@@ -25,13 +28,12 @@ class Dockerd:
             "dockerd", "--host", f"unix://{self.socket}", "--data-root", str(self.root / "data"),
             "--exec-root", str(self.root / "exec"), "--pidfile", str(self.root / "docker.pid"),
             "--storage-driver", "overlay2", "--cgroup-parent", f"/{self.root.name}",
+            *arguments,
         ]  # fmt: skip
+        if own_network:
+            command = ["unshare", "--net", "sh", "-c", 'ip link set lo up; exec "$@"', "sh", *command]
         with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                ["unshare", "--net", "sh", "-c", 'ip link set lo up; exec "$@"', "sh", *command],
-                stdout=log,
-                stderr=log,
-            )
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
         deadline = time.monotonic() + _START_SECONDS
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
