@@ -55,6 +55,8 @@ class Settings:
     ip_masq: bool = True
     icc: bool = True
     labels: tuple[str, ...] = ()
+    events_max_size_bytes: int = 16 << 20
+    events_max_age_seconds: float = 30 * 86400.0
 
     @property
     def instance(self) -> str:
@@ -142,6 +144,8 @@ _RENAMED = {
     "default-shm-size": "default_shm_size_bytes",
     "idle-timeout": "idle_timeout_seconds",
     "shutdown-timeout": "shutdown_timeout_seconds",
+    "events-max-size": "events_max_size_bytes",
+    "events-max-age": "events_max_age_seconds",
     "max-layer-size": "max_layer_size_bytes",
     "max-image-size": "max_image_size_bytes",
 }

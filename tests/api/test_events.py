@@ -13,13 +13,14 @@ from wherry.api import events
 from wherry.api.http_server import ApiServer
 from wherry.api.router import Router
 from wherry.events.bus import EventBus
+from wherry.events.journal import Journal
 
 
 class EventServer:
     """A server of /events alone."""
 
     def __init__(self, path: str) -> None:
-        self.bus = EventBus()
+        self.bus = EventBus(Journal(f"{path}-events", max_size_bytes=1 << 24, max_age_seconds=0))
         self.path = path
         router = Router()
         router.add(self.bus, events.ROUTES)
@@ -62,6 +63,7 @@ def served(tmp_path: Path) -> Iterator[EventServer]:
         events_server.server.close()
         thread.join(5)
         assert events_server.server.drain(5)
+        events_server.bus.close()
 
 
 def test_events_come_as_they_happen(served: EventServer) -> None:

@@ -1,10 +1,12 @@
 """Events to subscribers."""
 
 import threading
+from pathlib import Path
 
 import pytest
 
 from wherry.events.bus import QUEUE_LIMIT, EventBus, SubscriptionOverflow
+from wherry.events.journal import Journal
 
 
 def test_an_event_has_dockers_fields() -> None:
@@ -19,13 +21,14 @@ def test_an_event_has_dockers_fields() -> None:
     assert event["timeNano"] // 10**9 == event["time"]
 
 
-def test_events_are_in_order_and_times_strictly_grow() -> None:
-    bus = EventBus()
+def test_events_are_in_order_and_times_strictly_grow(tmp_path: Path) -> None:
+    bus = EventBus(Journal(str(tmp_path), max_size_bytes=1 << 20, max_age_seconds=0))
     for number in range(100):
         bus.publish("volume", "create", str(number), {})
     times = [event["timeNano"] for event in bus.history(0)]
     assert times == sorted(set(times))
     assert [event["Actor"]["ID"] for event in bus.history(times[50], times[52])] == ["50", "51", "52"]
+    bus.close()
 
 
 def test_r30_a_reader_that_does_not_read_is_cut_off_and_costs_nothing() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from wherry.containers.config import ExecConfig, argv
 from wherry.containers.container import Container, Status
 from wherry.containers.container_events import publish
-from wherry.containers.exec_store import ExecInstance
+from wherry.containers.exec_store import ExecInstance, memo_of
 from wherry.containers.hijack import HijackedClient
 from wherry.containers.root import running_account_files
 from wherry.containers.security_options import parse as parse_security
@@ -85,7 +85,7 @@ class ExecStart:
             instance.running = True
             fd = client.socket.fileno() if client is not None and options is not None else None
             try:
-                pid = connection.exec(instance.id, process, fd=fd, options=options)
+                pid = connection.exec(instance.id, process, fd=fd, options=options, memo=memo_of(config))
             except MonitorGone as exc:
                 raise Conflict(f"container {container.id} is not running") from exc
         except WherryError as exc:

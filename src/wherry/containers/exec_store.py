@@ -1,11 +1,15 @@
-"""Exec instances: created, running, ended. In memory only, as in dockerd: they do not outlive the engine.
+"""Exec instances: created, running, ended. In memory only; of those that were started the container's monitor keeps
+what the next engine needs (the latest 16 ended ones).
 
 An ended one is remembered until its container goes, at most the latest 256 of a container.
 """
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from wherry.containers.config import ExecConfig
 from wherry.containers.container import Container
@@ -71,6 +75,29 @@ class ExecStore:
             self._instances = {key: i for key, i in self._instances.items() if i.container is not container}
 
 
+def memo_of(config: ExecConfig) -> dict[str, Any]:
+    """What a monitor keeps of an exec's configuration. Not its environment: inspect does not show it."""
+    memo: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(config, env=None))
+    return memo
+
+
+def adopt_execs(execs: ExecStore, container: Container, known: Mapping[str, Mapping[str, Any]]) -> None:
+    """Take over the execs of an earlier engine; ``known`` is the monitor's (exec_session.py)."""
+    for exec_id, told in known.items():
+        code = told["code"]
+        execs.add(
+            ExecInstance(
+                exec_id,
+                container,
+                msgspec.convert(told["memo"], ExecConfig),
+                running=code is None,
+                started=True,
+                pid=int(told["pid"]),
+                exit_code=code,
+            )
+        )
+
+
 def exec_started(services: "Services", _container: Container, event: dict[str, Any]) -> None:
     """The monitor tells that an exec runs."""
     instance = services.execs.find(event["exec_id"])
@@ -85,4 +112,5 @@ def exec_exited(services: "Services", container: Container, event: dict[str, Any
     if instance is not None:
         instance.exit_code = int(event["code"])
         instance.running = False
-    publish(services.events, container, "exec_die", {"execID": event["exec_id"], "exitCode": str(event["code"])})
+    attributes = {"execID": event["exec_id"], "exitCode": str(event["code"])}
+    publish(services.events, container, "exec_die", attributes, told_ns=event.get("at_ns", 0))

@@ -35,12 +35,17 @@ def nanoseconds(text: str) -> int:
     return parse_timestamp(text) if text else 0
 
 
-def watch(services: Services, container: Container, connection: MonitorConnection) -> None:
-    """Follow a container's monitor from now on; called once a connection, after the state says that it runs."""
+def watch(
+    services: Services, container: Container, connection: MonitorConnection, *, known_until_ns: int = 0
+) -> None:
+    """Follow a container's monitor from now on; called once a connection, after the state says that it runs. Events
+    up to ``known_until_ns`` are in that state already."""
 
     def on_event(event: dict[str, Any]) -> None:
         if container.connection is not connection:
             return  # what an earlier monitor still had to say
+        if "at_ns" in event and event["at_ns"] <= known_until_ns:
+            return
         handler = _HANDLERS.get(event["event"])
         if handler is not None:
             handler(services, container, event)
@@ -58,7 +63,7 @@ def _on_started(services: Services, container: Container, event: dict[str, Any])
         state.exit_code, state.error, state.oom_killed = 0, "", False
         container.health = first_health(container.record)
         container.move(Trigger.START)
-    publish(services.events, container, "start")
+    _publish_start(services, container, event)
 
 
 def _on_exited(services: Services, container: Container, event: dict[str, Any]) -> None:
@@ -86,9 +91,7 @@ def apply_exit(services: Services, container: Container, status: dict[str, Any])
         container.exits += 1
         container.stats_sample = None
         container.move(Trigger.EXIT_TO_RESTART if restarting else Trigger.EXIT)
-    duration = max(state.finished_at_ns - started_ns, 0) // _NANOSECONDS
-    attributes = {"exitCode": str(state.exit_code), "execDuration": str(duration)}
-    publish(services.events, container, "die", attributes)
+    _publish_die(services, container, status, state.finished_at_ns - started_ns)
     if not container.record.host_config.auto_remove or restarting:
         services.background(lambda: services.containers.save(container))
 
@@ -181,11 +184,31 @@ def _on_health(services: Services, container: Container, event: dict[str, Any]) 
             "Log": log,
         }
     if before["Status"] != event["status"]:
-        publish(services.events, container, f"health_status: {event['status']}")
+        _publish_health(services, container, event)
 
 
-def _on_oom(services: Services, container: Container, _event: dict[str, Any]) -> None:
-    publish(services.events, container, "oom")
+def _on_oom(services: Services, container: Container, event: dict[str, Any]) -> None:
+    publish(services.events, container, "oom", told_ns=event.get("at_ns", 0))
+
+
+def publish_missed(services: Services, container: Container, event: dict[str, Any]) -> None:
+    """Publish what a monitor told when no engine was there; what an engine has heard of is passed over."""
+    _MISSED[event["event"]](services, container, event)
+
+
+def _publish_start(services: Services, container: Container, event: dict[str, Any]) -> None:
+    publish(services.events, container, "start", told_ns=event.get("at_ns", 0))
+
+
+def _publish_health(services: Services, container: Container, event: dict[str, Any]) -> None:
+    publish(services.events, container, f"health_status: {event['status']}", told_ns=event.get("at_ns", 0))
+
+
+def _publish_die(services: Services, container: Container, event: dict[str, Any], ran_ns: int | None = None) -> None:
+    if ran_ns is None:
+        ran_ns = nanoseconds(event["finished_at"]) - nanoseconds(event["started_at"])
+    attributes = {"exitCode": str(event["code"]), "execDuration": str(max(ran_ns, 0) // _NANOSECONDS)}
+    publish(services.events, container, "die", attributes, told_ns=event.get("at_ns", 0))
 
 
 def _on_paused(services: Services, container: Container, _event: dict[str, Any]) -> None:
@@ -240,5 +263,13 @@ _HANDLERS: dict[str, Callable[[Services, Container, dict[str, Any]], None]] = {
     "resumed": _on_resumed,
     "detached": _on_detached,
     "exec_started": exec_started,
+    "exec_exited": exec_exited,
+}
+
+_MISSED: dict[str, Callable[[Services, Container, dict[str, Any]], None]] = {
+    "started": _publish_start,
+    "exited": _publish_die,
+    "oom": _on_oom,
+    "health": _publish_health,
     "exec_exited": exec_exited,
 }

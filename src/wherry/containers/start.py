@@ -59,7 +59,7 @@ def start_locked(services: Services, container: Container) -> None:
     if not lifecycle.wait_until_released(container, _RELEASE_SECONDS):
         raise Unavailable(f"start container {container.id}: what is left of its last run does not end")
     try:
-        _start(services, container)
+        told_ns = _start(services, container)
     except WherryError as exc:
         error = _translate(exc)
         _record_failure(services, container, exc, error)
@@ -70,7 +70,7 @@ def start_locked(services: Services, container: Container) -> None:
         error = System(f"start container {container.id}: {exc}")
         _record_failure(services, container, error, error)
         raise error from exc
-    publish(services.events, container, "start")
+    publish(services.events, container, "start", told_ns=told_ns)
 
 
 def _check_startable(container: Container) -> None:
@@ -83,7 +83,8 @@ def _check_startable(container: Container) -> None:
         raise Conflict("container is marked for removal and cannot be started")
 
 
-def _start(services: Services, container: Container) -> None:
+def _start(services: Services, container: Container) -> int:
+    """Gives the time of the start by the monitor's clock (0 when it is of an older version)."""
     record = container.record
     host = record.host_config
     volatile = host.auto_remove or record.ephemeral
@@ -164,6 +165,7 @@ def _start(services: Services, container: Container) -> None:
     if not host.auto_remove:
         services.containers.save(container)
     lifecycle.watch(services, container, connection)
+    return int(started.get("at_ns", 0))
 
 
 def settings_of(attachment: Attachment) -> dict[str, Any]:

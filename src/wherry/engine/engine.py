@@ -2,6 +2,7 @@
 
 <data_root>/engine.lock    flock, held as long as the process lives: one engine a data root (R10)
 <data_root>/wherry.db      see metadata/database.py
+<data_root>/events/        see events/journal.py
 """
 
 import os
@@ -18,6 +19,7 @@ from wherry.engine.idle import Idle
 from wherry.engine.workers import Workers
 from wherry.errors import Conflict, NotModified, System, WherryError
 from wherry.events.bus import EventBus
+from wherry.events.journal import Journal
 from wherry.images import store as image_store
 from wherry.images.image import ContainerUse, ImageId
 from wherry.images.service import Images
@@ -55,7 +57,13 @@ class Engine:
         self.settings = settings
         self.dispatcher = dispatcher
         self.lock_fd = lock_fd
-        self.events = EventBus()
+        self.events = EventBus(
+            Journal(
+                f"{settings.data_root}/events",
+                max_size_bytes=settings.events_max_size_bytes,
+                max_age_seconds=settings.events_max_age_seconds,
+            )
+        )
         self.idle = Idle(settings.idle_timeout_seconds)
         self.workers = Workers()
         self.database = Database(f"{settings.data_root}/wherry.db", MIGRATIONS)
@@ -117,6 +125,7 @@ class Engine:
         self.images.close()
         self.snapshotter.close()
         self.database.close()
+        self.events.close()
 
 
 def lock_data_root(settings: Settings) -> int:

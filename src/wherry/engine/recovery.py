@@ -1,11 +1,14 @@
 """Starting is recovering: the database says what should be, the monitors say what is, the rest is swept.
 
+What monitors told meanwhile is published first, with its own times and in their order.
 Nothing here knows whether the last engine ended or was killed (crash-only). Every step is idempotent: a kill in its
 midst leaves work for the next start. Order: containers, then networks (which need the live plans), then sweeps, then
 restarts by policy.
 """
 
 import os
+from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from wherry.containers import lifecycle, removal
@@ -13,6 +16,7 @@ from wherry.containers.adoption import read_adoption
 from wherry.containers.cgroup_sweep import kill_cgroup
 from wherry.containers.container import Container, Status
 from wherry.containers.data_dir import data_dir, run_dir
+from wherry.containers.exec_store import adopt_execs
 from wherry.containers.restart_policy import restarts
 from wherry.engine.engine import Engine
 from wherry.engine.sweep import sweep
@@ -37,8 +41,14 @@ def recover(engine: Engine) -> None:
         for point in container.record.mounts:
             if point.type == "volume":
                 engine.volumes.use(point.name, container.id)
-    lost = [container for container in containers if not _adopt(engine, container)]
+    told: dict[str, list[dict[str, Any]]] = {}
+    lost = [container for container in containers if not _adopt(engine, container, told)]
     live = [container for container in containers if container.connection is not None]
+    _publish_missed(engine, containers, told)
+    for container in live:
+        if container.connection is not None:
+            known = told[container.id][-1]["at_ns"] if told.get(container.id) else 0
+            lifecycle.watch(engine.services, container, container.connection, known_until_ns=known)
     for container in live:
         for point in container.record.mounts:
             if point.type == "volume":
@@ -53,8 +63,23 @@ def recover(engine: Engine) -> None:
     engine.workers.run(engine.images.recover)
 
 
-def _adopt(engine: Engine, container: Container) -> bool:
-    """Connect to the container's monitor and take its state; False when there is none."""
+def _publish_missed(
+    engine: Engine, containers: Sequence[Container], told: Mapping[str, Sequence[dict[str, Any]]]
+) -> None:
+    missed = []
+    for container in containers:
+        events = told.get(container.id)
+        if events is None:
+            events = (_read_exit(engine, container) or {}).get("told", ())
+        # An exit without a start is a start that failed, which its caller heard of.
+        missed += [(event["at_ns"], container, event) for event in events if event.get("started_at", "-")]
+    for _, container, event in sorted(missed, key=itemgetter(0)):
+        lifecycle.publish_missed(engine.services, container, event)
+
+
+def _adopt(engine: Engine, container: Container, told_events: dict[str, list[dict[str, Any]]]) -> bool:
+    """Connect to the container's monitor and take its state, and what it told so far into ``told_events``; False when
+    there is none. The caller watches it."""
     directory = run_dir(engine.settings, container.id)
     try:
         connection = MonitorConnection.connect(directory, container.id, engine.dispatcher)
@@ -83,7 +108,8 @@ def _adopt(engine: Engine, container: Container) -> bool:
     container.connection = connection
     if (state.status, state.started_at_ns) != stored and not container.record.host_config.auto_remove:
         engine.containers.save(container)  # the last engine died between the start and its commit
-    lifecycle.watch(engine.services, container, connection)
+    adopt_execs(engine.services.execs, container, told.get("known_execs", {}))
+    told_events[container.id] = told.get("told", [])
     return True
 
 

@@ -1,17 +1,20 @@
 """What happened, told to whoever listens: Docker's events in their fields.
 
-In-process only: a bounded queue per subscriber (a stopped reader loses its subscription, the engine loses
-nothing; R30) and a short history for ``since``. Lower layers publish here, they never call upward.
+A bounded queue per subscriber (a stopped reader loses its subscription, the engine loses nothing; R30) and the
+journal for ``since``. Lower layers publish here, they never call upward.
 """
 
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from wherry.events.journal import Journal
+
 QUEUE_LIMIT = 1024
-HISTORY_LIMIT = 256
+# For how long a monitor's word may have been under way to an engine that was then killed.
+_LATE_NS = 10_000_000_000
 
 
 class SubscriptionOverflow(Exception):
@@ -66,21 +69,41 @@ class Subscription:
 
 
 class EventBus:
-    """Publisher and subscribers of one engine. Every method is thread-safe and none blocks."""
+    """Publisher and subscribers of one engine. Every method is thread-safe and none blocks. Without a ``journal``
+    nothing is remembered."""
 
-    def __init__(self) -> None:
+    def __init__(self, journal: Journal | None = None) -> None:
+        self._journal = journal
         self._lock = threading.Lock()
         self._subscriptions: list[Subscription] = []
-        self._history: deque[dict[str, Any]] = deque(maxlen=HISTORY_LIMIT)
-        self._last_ns = 0
+        self._told: dict[str, int] = {}
+        self._last_ns = self._taken_ns = 0
+        for line in journal.tail(_LATE_NS) if journal is not None else ():
+            self._last_ns = line.event["timeNano"]
+            if line.told_ns:
+                self._told[line.event["Actor"]["ID"]] = line.told_ns
+        self._taken_ns = self._last_ns - _LATE_NS
 
-    def publish(self, kind: str, action: str, actor_id: str, attributes: Mapping[str, str]) -> None:
-        """Tell that ``action`` happened to the object ``actor_id`` of ``kind`` (container, image, volume, …)."""
+    def publish(
+        self, kind: str, action: str, actor_id: str, attributes: Mapping[str, str], *, told_ns: int = 0
+    ) -> None:
+        """Tell that ``action`` happened to the object ``actor_id`` of ``kind`` (container, image, volume, …):
+        now, or at ``told_ns`` by a monitor's clock, but never before what was told already."""
         with self._lock:
-            self._last_ns = max(time.time_ns(), self._last_ns + 1)
+            self._last_ns = max(told_ns or time.time_ns(), self._last_ns + 1)
+            if told_ns:
+                self._told[actor_id] = told_ns
+            if action == "destroy":
+                self._told.pop(actor_id, None)
             event = _event(kind, action, actor_id, dict(attributes), self._last_ns)
-            self._history.append(event)
+            if self._journal is not None:
+                self._journal.append(event, told_ns)
             self._subscriptions = [s for s in self._subscriptions if s.offer(event)]
+
+    def was_told(self, actor_id: str, told_ns: int) -> bool:
+        """Whether what a monitor says of ``told_ns`` was published, by this engine or by an earlier one."""
+        with self._lock:
+            return told_ns <= self._told.get(actor_id, self._taken_ns)
 
     def subscribe(self) -> Subscription:
         """Every event from now on."""
@@ -101,10 +124,16 @@ class EventBus:
         with self._lock:
             return len(self._subscriptions)
 
-    def history(self, since_ns: int, until_ns: int | None = None) -> list[dict[str, Any]]:
-        """The remembered events (at most the last 256) between two Unix times in nanoseconds."""
+    def history(self, since_ns: int, until_ns: int | None = None) -> Iterator[dict[str, Any]]:
+        """The events between two Unix times in nanoseconds, oldest first, as far back as the journal's bounds."""
+        return iter(()) if self._journal is None else self._journal.read(since_ns, until_ns)
+
+    def close(self) -> None:
+        """Close the journal; what is published later is told and not remembered."""
         with self._lock:
-            return [e for e in self._history if e["timeNano"] >= since_ns and e["timeNano"] <= (until_ns or 1 << 63)]
+            journal, self._journal = self._journal, None
+            if journal is not None:
+                journal.close()
 
 
 def _event(kind: str, action: str, actor_id: str, attributes: dict[str, str], at_ns: int) -> dict[str, Any]:

@@ -73,7 +73,8 @@ class MonitorConnection:
 
     def state(self) -> dict[str, Any]:
         """``status`` (created running paused restarting exited), ``pid``, ``started_at``, ``finished_at``,
-        ``exit_code``, ``oom``, ``error``, ``restart_count``, ``health``, ``execs``."""
+        ``exit_code``, ``oom``, ``error``, ``restart_count``, ``health``, ``execs`` (ids that run), ``known_execs``
+        (exec_session.py), ``told`` (told.py)."""
         return self._ask({"op": "state"})
 
     def kill(self, signal: int, *, everyone: bool = False) -> None:
@@ -103,11 +104,18 @@ class MonitorConnection:
         self._ask({"op": "attach", "attach": options.to_message()}, [fd])
 
     def exec(
-        self, exec_id: str, process: dict[str, Any], *, fd: int | None = None, options: AttachOptions | None = None
+        self,
+        exec_id: str,
+        process: dict[str, Any],
+        *,
+        fd: int | None = None,
+        options: AttachOptions | None = None,
+        memo: Any = None,
     ) -> int:
         """Run ``process`` (an OCI process object) in the container; its pid. ``fd`` is the client's socket;
-        ``options.stdin`` decides whether the process gets a pipe or /dev/null. Raises StartFailed."""
-        message: Message = {"op": "exec", "exec_id": exec_id, "process": process}
+        ``options.stdin`` decides whether the process gets a pipe or /dev/null. ``memo`` (JSON) is kept for the next
+        engine, which finds it in :meth:`state`. Raises StartFailed."""
+        message: Message = {"op": "exec", "exec_id": exec_id, "process": process, "memo": memo}
         if fd is not None:
             message["attach"] = (options or AttachOptions()).to_message()
         return int(self._ask(message, [] if fd is None else [fd])["pid"])

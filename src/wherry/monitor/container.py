@@ -25,6 +25,7 @@ from wherry.monitor.loop import Loop, Timer
 from wherry.monitor.restart import RestartPolicy
 from wherry.monitor.sandbox import Sandbox
 from wherry.monitor.stdio import Stdio, Streams
+from wherry.monitor.told import Told
 from wherry.runtime.failure import RuntimeFailure
 
 Event = dict[str, Any]
@@ -64,13 +65,13 @@ class Container:
         self._request = request
         self._runtime = runtime
         self._sandbox = sandbox
-        self._emit = emit
+        self._told = Told(emit)
         self._watched = watched
         self._on_over = on_over
         self._terminal = bool(request.get("terminal"))
         restart = request.get("restart") or {}
         self.restart = RestartPolicy(restart.get("policy", "no"), restart.get("max_retries", 0))
-        self.execs = ExecSessions(loop, runtime, emit, self._client_gone)
+        self.execs = ExecSessions(loop, runtime, self._told.tell, self._client_gone)
         self.status = Status.CREATING
         self._log: LogDriver | None = None
         self._stdio = self._new_stdio()
@@ -102,7 +103,7 @@ class Container:
         )
 
     def _detached(self) -> None:
-        self._emit({"event": "detached"})
+        self._told.tell({"event": "detached"})
 
     # Coming to life
 
@@ -169,11 +170,11 @@ class Container:
                 self._loop,
                 self._runtime,
                 self._request["health"],
-                self._emit,
+                self._told.tell,
                 lambda: self.status is Status.PAUSED,
             )
-        self._emit({"event": "started", "pid": self._pid, "started_at": self._started_at})
-        return {"pid": self._pid, "started_at": self._started_at}
+        started = {"pid": self._pid, "started_at": self._started_at}
+        return {**started, "at_ns": self._told.tell({"event": "started", **started})["at_ns"]}
 
     def _fail(self, exc: WherryError) -> None:
         """Create or start did not succeed: record it as an exit, free everything."""
@@ -231,7 +232,10 @@ class Container:
         self._over()
 
     def _record(self, delay: float | None) -> None:
+        if self._oom:
+            self._told.tell({"event": "oom"})
         status = {
+            "event": "exited",
             "id": self._request["id"],
             "code": self._exit_code,
             "oom": self._oom,
@@ -240,12 +244,15 @@ class Container:
             "finished_at": self._finished_at,
             "restarting": delay is not None,
             "restart_count": self.restart.count,
+            "delay_seconds": delay,
         }
+        event = self._told.note(status)
         try:
-            write_exit(self._request["data_dir"], status, durable=delay is None and not self._watched())
+            durable = delay is None and not self._watched()
+            write_exit(self._request["data_dir"], {**event, "told": self._told.entries}, durable=durable)
         except OSError as exc:
             report(f"write exit status: {exc}")
-        self._emit({**status, "event": "exited", "delay_seconds": delay})
+        self._told.send(event)
 
     def _over(self) -> None:
         # Not at once: the request that brought us here is still to be answered.
@@ -359,7 +366,7 @@ class Container:
         self._require_running()
         self._runtime.pause()
         self.status = Status.PAUSED
-        self._emit({"event": "paused"})
+        self._told.tell({"event": "paused"})
 
     def resume(self) -> None:
         """Thaw. Raises Conflict in Docker's words."""
@@ -367,14 +374,16 @@ class Container:
             raise Conflict(f"Container {self._request['id']} is not paused")
         self._runtime.resume()
         self.status = Status.RUNNING
-        self._emit({"event": "resumed"})
+        self._told.tell({"event": "resumed"})
 
     def resize(self, height: int, width: int) -> None:
         """Set the terminal's size; remembered for restarts."""
         self._size = (height, width)
         self._stdio.resize(height, width)
 
-    def run_exec(self, exec_id: str, process: dict[str, Any], client: tuple[int, AttachOptions] | None) -> int:
+    def run_exec(
+        self, exec_id: str, process: dict[str, Any], client: tuple[int, AttachOptions] | None, memo: Any
+    ) -> int:
         """See :meth:`ExecSessions.run`."""
         if self.status is not Status.RUNNING:
             if client is not None:
@@ -382,7 +391,7 @@ class Container:
             if self.status is Status.PAUSED:
                 raise Conflict(f"Container {self._request['id']} is paused, unpause the container before exec")
             self._require_running()
-        return self.execs.run(exec_id, process, client)
+        return self.execs.run(exec_id, process, client, memo)
 
     def update(self, resources: dict[str, Any]) -> None:
         """Change limits now, and for restarts."""
@@ -412,4 +421,6 @@ class Container:
             "restart_count": self.restart.count,
             "health": self._health.state.describe() if self._health is not None else None,
             "execs": self.execs.ids,
+            "known_execs": self.execs.known,
+            "told": self._told.entries,
         }

@@ -165,7 +165,7 @@ def _attach(container: Container, message: Message, fds: list[int], _done: Done)
 
 def _exec(container: Container, message: Message, fds: list[int], _done: Done) -> Message:
     client = (fds[0], AttachOptions.from_message(message["attach"])) if fds else None
-    return {"pid": container.run_exec(message["exec_id"], message["process"], client)}
+    return {"pid": container.run_exec(message["exec_id"], message["process"], client, message.get("memo"))}
 
 
 def _stop(container: Container, message: Message, _fds: list[int], done: Done) -> object:

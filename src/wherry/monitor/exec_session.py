@@ -12,7 +12,10 @@ from wherry.monitor.exit_status import exit_code
 from wherry.monitor.loop import Loop
 from wherry.monitor.stdio import Stdio, Streams
 
-Emit = Callable[[dict[str, Any]], None]
+Emit = Callable[[dict[str, Any]], object]
+
+# Ended ones that an engine may still be asked about.
+_REMEMBERED = 16
 
 
 class ExecSessions:
@@ -24,13 +27,16 @@ class ExecSessions:
         self._runtime = runtime
         self._emit = emit
         self._live: dict[str, ExecSession] = {}
+        self._known: dict[str, dict[str, Any]] = {}
         self._flushing: set[ExecSession] = set()
         self._on_flushed = on_flushed
         self._when_done: Callable[[], object] | None = None
 
-    def run(self, exec_id: str, process: dict[str, Any], client: tuple[int, AttachOptions] | None) -> int:
-        """Start ``process``; its pid. The client's descriptor is ours, in failure too. Raises Conflict for an id in
-        use, RuntimeFailure with Docker's exit code."""
+    def run(
+        self, exec_id: str, process: dict[str, Any], client: tuple[int, AttachOptions] | None, memo: Any = None
+    ) -> int:
+        """Start ``process``; its pid. The client's descriptor is ours, in failure too; ``memo`` is the engine's own,
+        given back by :attr:`known`. Raises Conflict for an id in use, RuntimeFailure with Docker's exit code."""
         if exec_id in self._live:
             if client is not None:
                 os.close(client[0])
@@ -45,11 +51,18 @@ class ExecSessions:
                 os.close(client[0])
             raise
         self._live[exec_id] = session
+        if memo is not None:
+            self._known[exec_id] = {"pid": running.pid, "code": None, "memo": memo}
         self._emit({"event": "exec_started", "exec_id": exec_id, "pid": running.pid})
         return running.pid
 
     def _ended(self, session: "ExecSession", code: int) -> None:
         del self._live[session.exec_id]
+        if session.exec_id in self._known:
+            self._known[session.exec_id]["code"] = code
+            ended = [exec_id for exec_id in self._known if exec_id not in self._live]
+            for exec_id in ended[:-_REMEMBERED]:
+                del self._known[exec_id]
         if session.stdio.clients:
             self._flushing.add(session)
             session.when_flushed = lambda: self._flushed(session)
@@ -85,6 +98,11 @@ class ExecSessions:
     def ids(self) -> list[str]:
         """Those that run."""
         return list(self._live)
+
+    @property
+    def known(self) -> dict[str, dict[str, Any]]:
+        """``pid``, ``code`` (None while it runs) and ``memo`` of those that run and of the last that ended, by id."""
+        return self._known
 
     @property
     def flushing(self) -> bool:

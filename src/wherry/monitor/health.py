@@ -58,7 +58,7 @@ class HealthChecks:
         loop: Loop,
         runtime: ContainerRuntime,
         check: dict[str, Any],
-        emit: Callable[[dict[str, Any]], None],
+        emit: Callable[[dict[str, Any]], object],
         paused: Callable[[], bool],
     ) -> None:
         self._loop = loop
