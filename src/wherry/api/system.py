@@ -3,6 +3,7 @@
 from wherry.api.request import Request
 from wherry.api.response import Headers, Response, json_response, text_response
 from wherry.api.router import Route
+from wherry.api.system_versions import info_for, usage_for
 from wherry.engine.disk_usage import disk_usage
 from wherry.engine.engine import Engine
 from wherry.engine.info import info, version
@@ -28,15 +29,15 @@ def _version(engine: Engine, request: Request) -> Response:
 
 
 def _info(engine: Engine, request: Request) -> Response:
-    return json_response(info(engine))
+    return json_response(info_for(request.version, info(engine)))
 
 
 def _disk_usage(engine: Engine, request: Request) -> Response:
-    types = request.query.texts("type")
+    types = request.query.texts("type") if request.version >= (1, 42) else []
     for name in types:
         if name not in _USAGE_TYPES:
             raise InvalidParameter(f"unknown object type: {name}")
-    return json_response(disk_usage(engine, types))
+    return json_response(usage_for(request.version, disk_usage(engine, types)))
 
 
 ROUTES: tuple[Route[Engine], ...] = (

@@ -79,6 +79,7 @@ def info(engine: Engine) -> dict[str, Any]:
         },
         "MemoryLimit": "memory" in controllers,
         "SwapLimit": _has_swap_limit(layout.version),
+        "KernelMemoryTCP": os.path.exists("/sys/fs/cgroup/memory/memory.kmem.tcp.limit_in_bytes"),
         "CpuCfsPeriod": "cpu" in controllers,
         "CpuCfsQuota": "cpu" in controllers,
         "CPUShares": "cpu" in controllers,
