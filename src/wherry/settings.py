@@ -55,6 +55,13 @@ class Settings:
     ip_masq: bool = True
     icc: bool = True
     labels: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
+    tls: bool = False
+    tlsverify: bool = False
+    tlscacert: str = ""
+    tlscert: str = ""
+    tlskey: str = ""
     events_max_size_bytes: int = 16 << 20
     events_max_age_seconds: float = 30 * 86400.0
 
@@ -89,6 +96,21 @@ class Settings:
     def zygote_socket(self) -> str:
         """The zygote's seqpacket socket (mode 0600)."""
         return f"{self.run_root}/zygote.sock"
+
+    @property
+    def tls_authority(self) -> str:
+        """Who signed the certificates of clients that come over TCP (PEM)."""
+        return self.tlscacert or f"{os.path.dirname(self.config_file)}/ca.pem"
+
+    @property
+    def tls_certificate(self) -> str:
+        """The engine's own certificate (PEM)."""
+        return self.tlscert or f"{os.path.dirname(self.config_file)}/cert.pem"
+
+    @property
+    def tls_key(self) -> str:
+        """Its key (PEM)."""
+        return self.tlskey or f"{os.path.dirname(self.config_file)}/key.pem"
 
     @property
     def config_file(self) -> str:

@@ -1,7 +1,7 @@
 """The HTTP server: one thread per connection, blocking code all the way down.
 
-Out of scope: what the routes do (the group files) and where the listening socket comes from (the engine; a TCP
-listener must be wrapped in TLS with client certificates by whoever opens it).
+Out of scope: what the routes do (the group files) and where the listening socket comes from (the engine; who serves a
+TCP listener gives a ``TlsTerminator``).
 """
 
 import contextlib
@@ -11,6 +11,8 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Collection
+from functools import partial
+from typing import TYPE_CHECKING
 
 from wherry.api.connection import Connection, Limits
 from wherry.api.disconnect import DisconnectWatcher
@@ -20,6 +22,9 @@ from wherry.api.response import JSON, Response, json_response
 from wherry.api.router import Router
 from wherry.errors import Forbidden, WherryError
 from wherry.log import get_logger
+
+if TYPE_CHECKING:
+    from wherry.api.tls import TlsTerminator
 
 logger = get_logger(__name__)
 
@@ -31,7 +36,7 @@ class ApiServer:
 
     ``on_thread_end`` runs at the end of each connection's thread (the
     engine closes the thread's database connection there). ``allowed_hosts`` are the names that a TCP client may
-    give in Host, besides the loopback ones (S92).
+    give in Host, besides the loopback ones and the address that it connected to (S92).
     """
 
     def __init__(
@@ -40,11 +45,13 @@ class ApiServer:
         *,
         limits: Limits | None = None,
         allowed_hosts: Collection[str] = (),
+        tls: "TlsTerminator | None" = None,
         on_thread_end: Callable[[], object] | None = None,
     ) -> None:
         self._router = router
         self._limits = limits or Limits()
         self._allowed_hosts = _LOCAL_HOSTS | {host.lower() for host in allowed_hosts}
+        self._tls = tls
         self._on_thread_end = on_thread_end
         self._watcher = DisconnectWatcher()
         self._lock = threading.Lock()
@@ -74,7 +81,16 @@ class ApiServer:
                 logger.warning("accept a client: %s", exc)
                 time.sleep(0.05)  # out of descriptors: let some connections end
                 continue
-            self._start(client, tcp=tcp)
+            if not tcp:
+                self._start(client, None)
+                continue
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            address = client.getsockname()[0].lower()
+            hosts = self._allowed_hosts | {f"[{address}]" if ":" in address else address}
+            if self._tls is None:
+                self._start(client, hosts)
+            else:
+                self._tls.accept(client, partial(self._start, hosts=hosts))
 
     def idle_seconds(self) -> float:
         """For how long no request has been worked on; 0 while one is."""
@@ -113,7 +129,8 @@ class ApiServer:
 
     # -- connections
 
-    def _start(self, client: socket.socket, *, tcp: bool) -> None:
+    def _start(self, client: socket.socket, hosts: frozenset[str] | None) -> None:
+        """``hosts``: the names that Host may have; None on a unix socket, where nobody is misled by one."""
         with self._lock:
             full = len(self._connections) >= self._limits.connections
             if not full:
@@ -121,9 +138,7 @@ class ApiServer:
         if full:
             self._refuse(client)
             return
-        if tcp:
-            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        threading.Thread(target=self._run, args=(client, tcp), name="client", daemon=True).start()
+        threading.Thread(target=self._run, args=(client, hosts), name="client", daemon=True).start()
 
     def _refuse(self, client: socket.socket) -> None:
         error = TooManyConnections("too many connections")
@@ -133,10 +148,10 @@ class ApiServer:
             client.send(head.encode() + error_body(error.message))
         client.close()
 
-    def _run(self, client: socket.socket, tcp: bool) -> None:
+    def _run(self, client: socket.socket, hosts: frozenset[str] | None) -> None:
         connection = Connection(client, self._limits)
         try:
-            while self._serve_one(connection, tcp=tcp):
+            while self._serve_one(connection, hosts):
                 pass
         except ClientGone:
             pass  # nobody left to answer
@@ -150,7 +165,7 @@ class ApiServer:
             if self._on_thread_end is not None:
                 self._on_thread_end()
 
-    def _serve_one(self, connection: Connection, *, tcp: bool) -> bool:
+    def _serve_one(self, connection: Connection, hosts: frozenset[str] | None) -> bool:
         """One request and its answer; False when the connection is to be closed."""
         request: Request | None = None
         try:
@@ -160,7 +175,7 @@ class ApiServer:
             with self._lock:
                 self._connections[connection.sock] = True
             request = Request(head, connection, self._watcher)
-            self._answer(request, tcp=tcp)
+            self._answer(request, hosts)
         except WherryError as error:  # the head itself was bad
             response = Response(status_of(error), error_body(error.message), JSON, (("Connection", "close"),))
             _respond_raw(connection, response)
@@ -179,9 +194,9 @@ class ApiServer:
             self._last_activity = time.monotonic()
             return not self._closing
 
-    def _answer(self, request: Request, *, tcp: bool) -> None:
+    def _answer(self, request: Request, hosts: frozenset[str] | None) -> None:
         try:
-            self._admit(request, tcp=tcp)
+            _admit(request, hosts)
             if request.method == "OPTIONS":
                 request.respond(Response())
                 return
@@ -211,16 +226,17 @@ class ApiServer:
         elif not request.hijacked:
             logger.warning("%s %s: cut the answer short: %s", request.method, request.path, error)
 
-    def _admit(self, request: Request, *, tcp: bool) -> None:
-        """S92: no browser may drive the engine."""
-        if "origin" in request.headers:
-            raise Forbidden("requests with an Origin header are refused")
-        if not tcp:
-            return
-        host = request.headers.get("host", "").lower()
-        name = host if host.endswith("]") else host.rpartition(":")[0] or host
-        if name not in self._allowed_hosts:
-            raise Forbidden(f"host {host[:255]!r} is not one of this engine's names")
+
+def _admit(request: Request, hosts: frozenset[str] | None) -> None:
+    """S92: no browser may drive the engine."""
+    if "origin" in request.headers:
+        raise Forbidden("requests with an Origin header are refused")
+    if hosts is None:
+        return
+    host = request.headers.get("host", "").lower()
+    name = host if host.endswith("]") else host.rpartition(":")[0] or host
+    if name not in hosts:
+        raise Forbidden(f"host {host[:255]!r} is not one of this engine's names")
 
 
 def _error_response(status: int, error: Exception) -> Response:

@@ -112,14 +112,14 @@ def _app(flags: Flags) -> App:
         raise CommandFailed("specify only one -H", code=1)
     tls = None
     if flags.flag("tls") or flags.flag("tlsverify"):
-        from wherry.client.address import TlsFiles
+        from wherry.client.address import tls_files
 
-        folder = os.environ.get("DOCKER_CERT_PATH") or os.path.expanduser("~/.docker")
-        tls = TlsFiles(
-            flags.text("tlscacert") or f"{folder}/ca.pem",
-            flags.text("tlscert") or f"{folder}/cert.pem",
-            flags.text("tlskey") or f"{folder}/key.pem",
+        tls = tls_files(
+            os.environ,
             verify=flags.flag("tlsverify"),
+            authority=flags.text("tlscacert"),
+            certificate=flags.text("tlscert"),
+            key=flags.text("tlskey"),
         )
     if flags.text("config"):
         os.environ["DOCKER_CONFIG"] = flags.text("config")

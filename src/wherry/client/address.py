@@ -90,5 +90,19 @@ def tls_of_environment(environ: "Mapping[str, str]") -> TlsFiles | None:
     verify = environ.get("DOCKER_TLS_VERIFY", "")
     if not verify and not environ.get("DOCKER_TLS", ""):
         return None
+    return tls_files(environ, verify=bool(verify))
+
+
+def tls_files(
+    environ: "Mapping[str, str]", *, verify: bool, authority: str = "", certificate: str = "", key: str = ""
+) -> TlsFiles:
+    """Those that are given, for the rest docker's places; a certificate that nobody named need not be there."""
     folder = environ.get("DOCKER_CERT_PATH") or os.path.expanduser("~/.docker")
-    return TlsFiles(f"{folder}/ca.pem", f"{folder}/cert.pem", f"{folder}/key.pem", verify=bool(verify))
+    found = [
+        path if given or os.path.exists(path) else ""
+        for given, path in (
+            (certificate, certificate or f"{folder}/cert.pem"),
+            (key, key or f"{folder}/key.pem"),
+        )
+    ]
+    return TlsFiles(authority or f"{folder}/ca.pem", found[0], found[1], verify=verify)

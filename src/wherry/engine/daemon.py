@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from wherry.engine.engine import Engine, lock_data_root
+from wherry.engine.listeners import check_hosts, open_listeners
 from wherry.engine.recovery import recover
 from wherry.engine.sweep import remove_cgroup_root
 from wherry.errors import WherryError
@@ -48,6 +49,7 @@ def run(make_server: Callable[[Engine], Server]) -> int:
     try:
         settings = load()
         configure(debug=settings.debug)
+        check_hosts(settings)
         lock_fd = lock_data_root(settings)
         dispatcher = Dispatcher()
         # Without a zygote no container can start: the engine ends, and is started again by whoever starts a zygote.
@@ -55,17 +57,20 @@ def run(make_server: Callable[[Engine], Server]) -> int:
         zygote.replace_if_stale()
         engine = Engine(settings, zygote=zygote, dispatcher=dispatcher, lock_fd=lock_fd)
         recover(engine)
+        server = make_server(engine)
+        listeners = open_listeners(settings)
     except WherryError as exc:
         sys.stderr.write(f"wherry engine: {exc.message}\n" + (f"{exc.hint}\n" if exc.hint else ""))
         return 1
-    server = make_server(engine)
-    _serve(engine, server, zygote)
+    _serve(engine, server, zygote, listeners)
     return 0
 
 
-def _serve(engine: Engine, server: Server, zygote: Zygote) -> None:
+def _serve(engine: Engine, server: Server, zygote: Zygote, listeners: list[socket.socket]) -> None:
     listener = socket.socket(fileno=_API_FD)
-    if os.environ.get("WHERRY_FOREGROUND") == "1":
+    for more in listeners:
+        threading.Thread(target=server.serve, args=(more,), name=f"accept {more.getsockname()}", daemon=True).start()
+    if listeners or os.environ.get("WHERRY_FOREGROUND") == "1":
         engine.idle.timeout_seconds = 0.0
 
     def terminate(_number: int, _frame: object) -> None:

@@ -73,8 +73,10 @@ def serve(settings: Settings) -> NoReturn:
     import json
     from dataclasses import fields, replace
 
+    from wherry.engine.listeners import check_hosts
     from wherry.monitor.bootstrap import execute_zygote
 
+    check_hosts(settings)
     lock_fd = _take_lock(settings)
     if lock_fd is None:
         raise Conflict("wherry is already running", hint="Stop it with `wherry system stop`.")
