@@ -234,3 +234,46 @@ def test_every_version_of_the_api_that_clients_speak(
     client = docker.DockerClient(base_url=f"unix://{engine.socket}", version=version, timeout=30)
     assert client.containers.run("busybox", ["echo", version], remove=True) == f"{version}\n".encode()
     client.close()
+
+
+def test_a_wait_ends_with_an_exit_although_the_policy_starts_it_again(sdk: docker.DockerClient) -> None:
+    container = sdk.containers.run(
+        "busybox", ["sh", "-c", "sleep 1; exit 7"], detach=True, restart_policy={"Name": "always"}
+    )
+    assert container.wait(timeout=20)["StatusCode"] == 7
+    container.remove(force=True)
+
+
+def test_the_start_of_an_exec_says_whether_its_output_is_framed(sdk: docker.DockerClient) -> None:
+    container = sdk.containers.run("busybox", ["sleep", "60"], detach=True)
+    on_a_terminal = sdk.api.exec_create(container.id, ["sh", "-c", "test -t 1 && echo x"], tty=True)
+    assert sdk.api.exec_start(on_a_terminal, tty=False, demux=True) == (b"x\r\n", None)
+    plain = sdk.api.exec_create(container.id, ["echo", "y"], tty=False)
+    assert sdk.api.exec_start(plain, tty=True) == b"y\n"
+
+
+def test_members_are_known_in_any_case(sdk: docker.DockerClient) -> None:
+    body = {
+        "image": "busybox",
+        "cmd": ["true"],
+        "LABELS": {"Kept": "1", "kept": "2"},
+        "hostconfig": {"autoremove": True},
+    }
+    answer = sdk.api._post_json(sdk.api._url("/containers/create"), data=body)
+    made = sdk.containers.get(answer.json()["Id"])
+    assert made.attrs["HostConfig"]["AutoRemove"] is True
+    assert made.labels == {"Kept": "1", "kept": "2"}
+
+
+def test_a_broken_archive_is_told_in_the_answer(sdk: docker.DockerClient) -> None:
+    with pytest.raises(docker.errors.ImageLoadError):
+        sdk.images.load(b"no archive")
+
+
+def test_a_committed_image_tells_of_its_container(sdk: docker.DockerClient) -> None:
+    container = sdk.containers.run("busybox", ["true"], detach=True)
+    image = container.commit()
+    assert image.attrs["Container"] == container.id
+    assert image.attrs["ContainerConfig"]["Image"] == "busybox"
+    container.remove(force=True)
+    image.remove()

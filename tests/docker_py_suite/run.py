@@ -25,6 +25,8 @@ _LEFT_OUT = (
     "models_nodes_test.py", "models_services_test.py", "models_swarm_test.py",
 )  # fmt: skip
 _TEST_SECONDS = 120
+# docker-py's own Makefile sets it; both engines are to speak the same.
+_API_VERSION = "1.41"
 
 
 @contextmanager
@@ -58,7 +60,12 @@ def _run(which: str, work: Path, report: Path, arguments: list[str]) -> int:
             hub.serve(root, hub.root_file_system(work)) as address,
             _engine(which, root, f"http://{address}") as sock,
         ):
-            environment |= {"DOCKER_HOST": f"unix://{sock}", "HOME": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
+            environment |= {
+                "DOCKER_HOST": f"unix://{sock}",
+                "HOME": str(root),
+                "PYTHONDONTWRITEBYTECODE": "1",
+                "DOCKER_TEST_API_VERSION": _API_VERSION,
+            }
             (root / ".docker").mkdir(exist_ok=True)
             (root / ".docker" / "config.json").write_text(json.dumps({}))
             return subprocess.run(

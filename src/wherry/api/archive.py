@@ -70,8 +70,8 @@ def _export(services: Services, request: Request) -> None:
 
 
 ROUTES: tuple[Route[Services], ...] = (
-    Route("HEAD", "/containers/{id}/archive", _head),
-    Route("GET", "/containers/{id}/archive", _get),
-    Route("PUT", "/containers/{id}/archive", _put),
-    Route("GET", "/containers/{id}/export", _export),
+    Route("HEAD", "/containers/{id:path}/archive", _head),
+    Route("GET", "/containers/{id:path}/archive", _get),
+    Route("PUT", "/containers/{id:path}/archive", _put),
+    Route("GET", "/containers/{id:path}/export", _export),
 )

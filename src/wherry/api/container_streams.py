@@ -99,9 +99,9 @@ def _wait(services: Services, request: Request) -> None:
 
 
 ROUTES: tuple[Route[Services], ...] = (
-    Route("POST", "/containers/{id}/attach", _attach),
-    Route("GET", "/containers/{id}/attach/ws", _attach_websocket),
-    Route("GET", "/containers/{id}/logs", _logs),
-    Route("GET", "/containers/{id}/stats", _stats),
-    Route("POST", "/containers/{id}/wait", _wait),
+    Route("POST", "/containers/{id:path}/attach", _attach),
+    Route("GET", "/containers/{id:path}/attach/ws", _attach_websocket),
+    Route("GET", "/containers/{id:path}/logs", _logs),
+    Route("GET", "/containers/{id:path}/stats", _stats),
+    Route("POST", "/containers/{id:path}/wait", _wait),
 )

@@ -43,19 +43,18 @@ def _start(services: Services, request: Request) -> Response | None:
     body = request.json_body()
     wanted = decode(body, ExecStartRequest) if body else ExecStartRequest()
     console_size = wanted.console_size if request.version >= (1, 42) else None
-    begun = exec_verb.begin(
-        services, request.params["id"], detach=wanted.detach, tty=wanted.tty, console_size=console_size
-    )
+    begun = exec_verb.begin(services, request.params["id"], detach=wanted.detach, console_size=console_size)
     if wanted.detach:
         begun.run(None)
         return Response()
-    sock, leftover = request.hijack(stream_type(request.version, tty=begun.tty))
+    # As in moby: the start says whether the output is framed, whatever the creation said of a terminal.
+    sock, leftover = request.hijack(stream_type(request.version, tty=wanted.tty))
     try:
-        begun.run(HijackedClient(sock, leftover, framed=not begun.tty))
+        begun.run(HijackedClient(sock, leftover, framed=not wanted.tty))
     except WherryError as error:
         # The head is out, so the client reads the reason from the stream: standard output, as with dockerd.
         text = message_of(error).encode() + b"\r\n"
-        sock.sendall(text if begun.tty else frame(_STDOUT, text))
+        sock.sendall(text if wanted.tty else frame(_STDOUT, text))
     return None
 
 
@@ -70,7 +69,7 @@ def _resize(services: Services, request: Request) -> Response:
 
 
 ROUTES: tuple[Route[Services], ...] = (
-    Route("POST", "/containers/{id}/exec", _create),
+    Route("POST", "/containers/{id:path}/exec", _create),
     Route("POST", "/exec/{id}/start", _start),
     Route("POST", "/exec/{id}/resize", _resize),
     Route("GET", "/exec/{id}/json", _inspect),

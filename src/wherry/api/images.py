@@ -84,6 +84,7 @@ def _import(images: Images, request: Request) -> None:
 
 def _load(images: Images, request: Request) -> None:
     with progress_stream(request) as stream:
+        stream.start()  # as with dockerd an archive's fault is told in the answer, not by its status
         images.load(request.body(), progress=stream.write, platform=_platform(request))
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from wherry.containers.config import ContainerConfig, argv
 from wherry.containers.container import Container, Status
 from wherry.containers.container_events import publish
+from wherry.containers.inspect import config as shown_config
 from wherry.containers.services import Services
 from wherry.errors import Conflict
 from wherry.images.changes import apply_changes
@@ -42,6 +43,8 @@ def commit(
                 author=author,
                 comment=comment,
                 reference=_reference(repository, tag),
+                container=container.id,
+                container_config=shown_config(container.record.config),
             )
         finally:
             if freeze and connection is not None:

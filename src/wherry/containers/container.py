@@ -132,6 +132,7 @@ class Container:
         "exits",
         "health",
         "kept_for_restart",
+        "last_exit_code",
         "lock",
         "pending_attach",
         "record",
@@ -152,6 +153,8 @@ class Container:
         self.health: dict[str, Any] | None = None
         self.stats_sample: tuple[float, dict[str, Any]] | None = None
         self.exits = 0
+        self.last_exit_code = 0
+        """Of the latest exit: a restart clears the one in the state."""
         self.kept_for_restart = False
         self.removed = False
 

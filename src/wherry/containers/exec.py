@@ -10,6 +10,7 @@ from wherry.containers.container import Container, Status
 from wherry.containers.container_events import publish
 from wherry.containers.exec_store import ExecInstance, memo_of
 from wherry.containers.hijack import HijackedClient
+from wherry.containers.links import linked_environment
 from wherry.containers.root import running_account_files
 from wherry.containers.security_options import parse as parse_security
 from wherry.containers.services import Services
@@ -46,7 +47,8 @@ def create_exec(services: Services, reference: str, config: ExecConfig) -> str:
         parse_detach_keys(config.detach_keys)
     except InvalidParameter as exc:
         raise InvalidParameter(f"Invalid escape keys ({config.detach_keys}) provided") from exc
-    instance = ExecInstance(secrets.token_hex(32), container, config)
+    linked = linked_environment(services, container.record)
+    instance = ExecInstance(secrets.token_hex(32), container, config, linked)
     services.execs.add(instance)
     publish(services.events, container, f"exec_create: {' '.join(command)}", {"execID": instance.id})
     return instance.id
@@ -62,7 +64,6 @@ class ExecStart:
         self._instance = instance
         self._detach = detach
         self._console_size = console_size or instance.config.console_size
-        self.tty = instance.config.tty
 
     def run(self, client: HijackedClient | None) -> None:
         """Start the process and hand the client's socket to the monitor. InvalidParameter or System say why not;
@@ -115,7 +116,11 @@ class ExecStart:
         bounding = capabilities.resolve(
             argv(host.cap_add), argv(host.cap_drop), privileged=host.privileged or config.privileged
         )
-        environment = [*(record.config.env or ()), *(config.env or ())]
+        environment = [
+            *self._instance.linked,
+            *(record.config.env or ()),
+            *(config.env or ()),
+        ]
         process: dict[str, Any] = {
             "terminal": config.tty,
             "user": oci_user(user),
@@ -139,7 +144,6 @@ def begin(
     exec_id: str,
     *,
     detach: bool = False,
-    tty: bool = False,
     console_size: tuple[int, int] | None = None,
 ) -> ExecStart:
     """Check that the exec can be started. Conflict when it was, or the container stopped meanwhile."""
@@ -148,8 +152,6 @@ def begin(
     if instance.started:
         state = "is already running" if instance.running else "has already run"
         raise Conflict(f"Error: Exec command {exec_id} {state}")
-    if tty and not instance.config.tty:
-        instance.config.tty = False  # moby: the creation decides
     instance.started = True
     return ExecStart(services, instance, detach=detach, console_size=console_size)
 

@@ -6,7 +6,7 @@ An ended one is remembered until its container goes, at most the latest 256 of a
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -24,11 +24,12 @@ _KEPT = 256
 
 @dataclass(slots=True)
 class ExecInstance:
-    """One exec. ``exit_code`` is None until it ended."""
+    """One exec. ``linked``: variables of the container's links. ``exit_code`` is None until it ended."""
 
     id: str
     container: Container
     config: ExecConfig
+    linked: list[str] = field(default_factory=list)
     running: bool = False
     started: bool = False
     pid: int = 0

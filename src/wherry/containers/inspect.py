@@ -8,6 +8,7 @@ import msgspec
 from wherry.containers.config import ContainerConfig, EndpointSettings, HostConfig, Resources
 from wherry.containers.container import Container, MountPoint, Record, Status
 from wherry.containers.data_dir import data_dir, log_path
+from wherry.containers.links import links_of
 from wherry.containers.security_options import parse as parse_security
 from wherry.containers.services import Services
 from wherry.containers.sizes import sizes_of
@@ -59,7 +60,7 @@ def _describe(services: Services, container: Container) -> dict[str, Any]:
         "ProcessLabel": "",
         "AppArmorProfile": parse_security(record.host_config.security_opt).apparmor,
         "ExecIDs": execs or None,
-        "HostConfig": host_config(record.host_config),
+        "HostConfig": host_config(record.host_config) | {"Links": _links(services, record)},
         "GraphDriver": _graph_driver(services, record),
         "Mounts": [mount_point(point) for point in record.mounts],
         "Config": config(record.config),
@@ -176,6 +177,10 @@ def _network_settings(services: Services, container: Container) -> dict[str, Any
         "MacAddress": bridge.get("MacAddress", ""),
         "Networks": networks,
     }
+
+
+def _links(services: Services, record: Record) -> list[str] | None:
+    return [f"/{link.name}:{link.path}" for link in links_of(services.containers, record)] or None
 
 
 def _graph_driver(services: Services, record: Record) -> dict[str, Any]:

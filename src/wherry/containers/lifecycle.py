@@ -89,6 +89,7 @@ def apply_exit(services: Services, container: Container, status: dict[str, Any])
         state.restart_count = int(status.get("restart_count") or 0)
         state.pid = 0
         container.exits += 1
+        container.last_exit_code = state.exit_code
         container.stats_sample = None
         container.move(Trigger.EXIT_TO_RESTART if restarting else Trigger.EXIT)
     _publish_die(services, container, status, state.finished_at_ns - started_ns)

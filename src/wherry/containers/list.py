@@ -6,6 +6,7 @@ from typing import Any
 
 from wherry.containers.container import Container, Status
 from wherry.containers.inspect import endpoints, mount_point
+from wherry.containers.links import link_names
 from wherry.containers.list_filters import ListFilter
 from wherry.containers.services import Services
 from wherry.containers.sizes import sizes_of
@@ -28,13 +29,15 @@ def list_containers(
     every = all or limit > 0 or wanted.includes_stopped
     now = time.time_ns()
     result = []
-    for container in services.containers.all():
+    containers = services.containers.all()
+    names = link_names(services.containers, containers)
+    for container in containers:
         if not every and not container.running:
             continue
         with container.lock:
             if container.removed or not wanted.matches(container):
                 continue
-            summary = _summary(services, container, now)
+            summary = _summary(container, names.get(container.id, []), now)
         if size:
             summary["SizeRw"], summary["SizeRootFs"] = sizes_of(services, container)
         result.append(summary)
@@ -43,7 +46,7 @@ def list_containers(
     return result
 
 
-def _summary(services: Services, container: Container, now_ns: int) -> dict[str, Any]:
+def _summary(container: Container, link_names: list[str], now_ns: int) -> dict[str, Any]:
     record = container.record
     host = record.host_config
     host_summary: dict[str, Any] = {"NetworkMode": host.network_mode}
@@ -51,7 +54,7 @@ def _summary(services: Services, container: Container, now_ns: int) -> dict[str,
         host_summary["Annotations"] = host.annotations
     return {
         "Id": record.id,
-        "Names": [f"/{record.name}"],
+        "Names": [f"/{record.name}", *sorted(link_names)],
         "Image": record.config.image,
         "ImageID": record.image_id,
         "Command": " ".join((record.path, *(_quoted(arg) for arg in record.args))),

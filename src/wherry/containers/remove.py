@@ -4,8 +4,9 @@ import signal
 
 from wherry.containers import kill, lifecycle, removal
 from wherry.containers.container import Container, Status
+from wherry.containers.links import remove_link
 from wherry.containers.services import Services
-from wherry.errors import Conflict, InvalidParameter, Unavailable
+from wherry.errors import Conflict, Unavailable
 
 _EXIT_SECONDS = 10.0
 _RELEASE_SECONDS = 20.0
@@ -14,9 +15,11 @@ _RELEASE_SECONDS = 20.0
 def remove(
     services: Services, reference: str, *, force: bool = False, volumes: bool = False, link: bool = False
 ) -> None:
-    """Conflict for a running one without ``force``. ``volumes`` takes its anonymous volumes along."""
+    """Conflict for a running one without ``force``. ``volumes`` takes its anonymous volumes along.
+    With ``link`` the reference is ``container/alias`` and only that link goes."""
     if link:
-        raise InvalidParameter("Conflict, cannot remove the default link name of the container")
+        remove_link(services, reference)
+        return
     container = services.containers.get(reference)
     if container.running:
         _check_force(container, reference, force=force)

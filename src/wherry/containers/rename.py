@@ -1,6 +1,7 @@
 """Give a container another name."""
 
 from wherry.containers.container_events import publish
+from wherry.containers.links import rename_target
 from wherry.containers.names import check_name
 from wherry.containers.services import Services
 from wherry.containers.store import NoSuchContainer
@@ -28,4 +29,5 @@ def rename(services: Services, reference: str, new_name: str) -> None:
         except BaseException:
             services.containers.release_name(name)
             raise
+    rename_target(services, old_name, name)
     publish(services.events, container, "rename", {"oldName": f"/{old_name}"})

@@ -5,7 +5,9 @@ from wherry.containers.container_events import publish
 from wherry.containers.services import Services
 from wherry.containers.signals import parse_signal
 from wherry.containers.stop import stop_running
+from wherry.errors import Conflict, InvalidParameter, NotFound, Unavailable, WherryError
 
+_KINDS = (InvalidParameter, Conflict, NotFound, Unavailable, WherryError)
 _RELEASE_SECONDS = 20.0
 
 
@@ -21,5 +23,9 @@ def restart(services: Services, reference: str, *, timeout_seconds: int | None =
                 lifecycle.wait_until_released(container, _RELEASE_SECONDS)
             finally:
                 container.kept_for_restart = False
-        start.start_locked(services, container)
+        try:
+            start.start_locked(services, container)
+        except WherryError as exc:
+            kind = next(kind for kind in _KINDS if isinstance(exc, kind))
+            raise kind(f"Cannot restart container {reference}: {exc.message}", hint=exc.hint) from exc
     publish(services.events, container, "restart")

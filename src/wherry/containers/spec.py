@@ -25,13 +25,15 @@ OCI_VERSION = "1.2.1"
 class SpecInputs:
     """What the spec needs and the record does not hold. ``files``: container path → host path of the files that
     the engine writes. ``joined``: namespace type → pid of the container whose namespace is shared.
-    ``image_mounts``: destination → layer directories, top first."""
+    ``image_mounts``: destination → layer directories, top first. ``environment``: what the container's own
+    variables go over (links)."""
 
     settings: Settings
     user: User
     files: dict[str, str]
     joined: dict[str, int] = field(default_factory=dict)
     image_mounts: dict[str, list[str]] = field(default_factory=dict)
+    environment: list[str] = field(default_factory=list)
     shm_source: str = ""
 
 
@@ -61,7 +63,7 @@ def build_spec(record: Record, inputs: SpecInputs) -> dict[str, Any]:
         linux["rootfsPropagation"] = propagation
     spec: dict[str, Any] = {
         "ociVersion": OCI_VERSION,
-        "process": build_process(record, inputs.settings, inputs.user, bounding, security),
+        "process": build_process(record, inputs.settings, inputs.user, bounding, security, inputs.environment),
         "root": {"path": "rootfs", "readonly": host.readonly_rootfs},
         "mounts": build_mounts(record, inputs.files, inputs.image_mounts, inputs.shm_source, security),
         "annotations": dict(host.annotations or {}),

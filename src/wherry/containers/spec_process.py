@@ -15,15 +15,20 @@ DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 
 
 def build_process(
-    record: Record, settings: Settings, user: User, bounding: Sequence[str], security: SecurityOptions
+    record: Record,
+    settings: Settings,
+    user: User,
+    bounding: Sequence[str],
+    security: SecurityOptions,
+    below: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The container's own process."""
+    """The container's own process. ``below``: variables under the container's own."""
     config, host = record.config, record.host_config
     process: dict[str, Any] = {
         "terminal": config.tty,
         "user": oci_user(user),
         "args": [record.path, *record.args],
-        "env": build_environment(record, config.env or (), tty=config.tty, home=user.home),
+        "env": build_environment(record, [*below, *(config.env or ())], tty=config.tty, home=user.home),
         "cwd": config.working_dir or "/",
         "capabilities": capability_sets(bounding, user),
         "noNewPrivileges": no_new_privileges(security, settings),

@@ -14,7 +14,7 @@ from wherry.containers.attach_parking import take_parked
 from wherry.containers.container import Container, Status, Trigger, now_ns
 from wherry.containers.container_events import publish
 from wherry.containers.data_dir import data_dir, log_path, run_dir
-from wherry.containers.links import linked_hosts
+from wherry.containers.links import linked_environment, linked_hosts
 from wherry.containers.network_files import write_network_files
 from wherry.containers.ports import exposed_ports, parse_port_bindings
 from wherry.containers.root import account_files, make_working_directory
@@ -120,9 +120,10 @@ def _start(services: Services, container: Container) -> int:
                 address=attachment.address,
                 gateway=services.networks.gateway,
                 joined=shared.record if shared is not None else None,
-                linked=linked_hosts(services, host, record.name),
+                linked=linked_hosts(services, record),
             ),
             joined={kind: other.state.pid for kind, other in joined.items()},
+            environment=linked_environment(services, record),
             image_mounts=_image_mounts(services, container),
             shm_source=_shm_source(services, container, joined.get("ipc"), undo),
         )

@@ -11,6 +11,7 @@ import threading
 import msgspec
 
 from wherry.containers.container import Container, Record
+from wherry.containers.link_spec import split_link
 from wherry.errors import Conflict, InvalidParameter, NotFound
 from wherry.metadata.database import Database, Migration
 
@@ -60,11 +61,14 @@ class Registry:
         return containers
 
     def get(self, reference: str) -> Container:
-        """By full id, then name, then unique id prefix. NoSuchContainer, or InvalidParameter when ambiguous."""
+        """By full id, then name or link (``container/alias``), then unique id prefix.
+
+        NoSuchContainer, or InvalidParameter when ambiguous.
+        """
         with self._lock:
             found = self._by_id.get(reference)
             if found is None:
-                found = self._by_id.get(self._id_by_name.get(reference.removeprefix("/"), ""))
+                found = self._by_id.get(self._id_by_name.get(self._target(reference.removeprefix("/")), ""))
             if found is not None:
                 return found
             matches = [c for i, c in self._by_id.items() if i.startswith(reference)] if reference else []
@@ -73,6 +77,13 @@ class Registry:
         if len(matches) > 1:
             raise InvalidParameter(f"multiple IDs found with provided prefix: {reference}")
         return matches[0]
+
+    def _target(self, name: str) -> str:
+        """The name itself, or of a link the name of the container that it leads to."""
+        parent_name, separator, alias = name.partition("/")
+        parent = self._by_id.get(self._id_by_name.get(parent_name, "")) if separator else None
+        links = parent.record.host_config.links or () if parent is not None else ()
+        return next((target for target, known in map(split_link, links) if known == alias), name)
 
     def by_name(self, name: str) -> Container | None:
         """The container of exactly this name."""

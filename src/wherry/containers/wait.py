@@ -45,7 +45,8 @@ class Waiter:
                     return None
             # moby: a removal clears the error, whatever it was.
             error = None if container.removed else container.state.error
-            return WaitResult(container.state.exit_code, error or None)
+            ended = container.exits > self._exits and not container.removed
+            return WaitResult(container.last_exit_code if ended else container.state.exit_code, error or None)
 
     def _holds(self) -> bool:
         container = self._container
@@ -54,7 +55,8 @@ class Waiter:
         if self._condition is Condition.NEXT_EXIT:
             return container.exits > self._exits
         if self._condition is Condition.NOT_RUNNING:
-            return not container.running
+            # An exit counts although the restart policy starts it again: the wait of moby ends there, too.
+            return not container.running or container.exits > self._exits
         return False
 
 

@@ -1,13 +1,17 @@
 """Docker's JSON spelling: field names, nulls, times. Everything in ``config.py`` is spelled by this file.
 
-Go's decoder reads ``null`` as "not given" for every field; ``decode`` does the same by dropping null members
-of objects whose names are field names, so that numbers, strings and booleans need no ``| None``.
+Go's decoder takes a field's name in any case, the last one winning, and reads ``null`` as "not given"; ``decode``
+does the same, guided by the types, so that the keys of maps (labels, ports) stay as they are and numbers, strings
+and booleans need no ``| None``.
 """
 
+from collections.abc import Hashable
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from functools import cache
+from typing import Any, TypeVar, cast
 
 import msgspec
+from msgspec import inspect
 
 from wherry.errors import InvalidParameter
 
@@ -36,22 +40,48 @@ def wire_name(name: str) -> str:
 def decode(body: bytes, kind: type[T]) -> T:
     """Read a JSON object into a struct; unknown members are ignored. InvalidParameter names the bad member."""
     try:
-        return msgspec.convert(without_nulls(msgspec.json.decode(body)), kind)
+        return msgspec.convert(_as_go_reads(msgspec.json.decode(body), _type_info(cast(Hashable, kind))), kind)
     except (msgspec.DecodeError, RecursionError) as exc:
         raise InvalidParameter(f"invalid JSON: {exc}") from exc
 
 
-def without_nulls(value: Any) -> Any:
-    """Drop null members named like fields (upper-case initial); a map's own keys, such as ports, are kept."""
-    if isinstance(value, dict):
-        return {
-            key: without_nulls(item)
-            for key, item in value.items()
-            if item is not None or not (isinstance(key, str) and key[:1].isupper())
-        }
-    if isinstance(value, list):
-        return [without_nulls(item) for item in value]
+@cache
+def _type_info(kind: Hashable) -> inspect.Type:
+    return inspect.type_info(kind)
+
+
+@cache
+def _fields(kind: type) -> dict[str, tuple[str, inspect.Type]]:
+    """Wire name in lower case → wire name and type."""
+    info = _type_info(kind)
+    assert isinstance(info, inspect.StructType)
+    return {field.encode_name.lower(): (field.encode_name, field.type) for field in info.fields}
+
+
+def _as_go_reads(value: Any, info: inspect.Type) -> Any:
+    if isinstance(info, inspect.UnionType):
+        info = next((x for x in info.types if isinstance(x, _CONTAINERS) and isinstance(value, _shape(x))), info)
+    if isinstance(info, inspect.StructType) and isinstance(value, dict):
+        fields, read = _fields(info.cls), {}
+        for key, item in value.items():
+            name, kind = fields.get(key.lower(), ("", info))
+            if name and item is not None:
+                read[name] = _as_go_reads(item, kind)
+        return read
+    if isinstance(info, inspect.ListType) and isinstance(value, list):
+        return [_as_go_reads(item, info.item_type) for item in value]
+    if isinstance(info, inspect.DictType) and isinstance(value, dict):
+        return {key: _as_go_reads(item, info.value_type) for key, item in value.items()}
+    if value is None and isinstance(info, inspect.StrType):
+        return ""
     return value
+
+
+_CONTAINERS = (inspect.StructType, inspect.ListType, inspect.DictType)
+
+
+def _shape(info: inspect.Type) -> type:
+    return list if isinstance(info, inspect.ListType) else dict
 
 
 def timestamp(seconds: float) -> str:

@@ -6,7 +6,7 @@ Used by import, by commit and by the builder.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import msgspec
 
@@ -62,11 +62,20 @@ def create_image(
     platform: Platform | None = None,
     created: str | None = None,
     tags: Sequence[tuple[str, str]] = (),
+    container: str = "",
+    container_config: dict[str, Any] | None = None,
 ) -> Image:
-    """Put new layers on top of ``base`` and record the image. Unpacks what is not unpacked yet."""
+    """Put new layers on top of ``base`` and record the image. Unpacks what is not unpacked yet.
+
+    ``container`` is the id of the one that was committed, ``container_config`` Docker's object of it.
+    """
     below = stores.images.get(base.id) if base is not None else None
     records = list(below.layers) if below is not None else []
-    made = _image_config(base, layers, history, config, author, comment, platform, created or now_rfc3339())
+    made = msgspec.structs.replace(
+        _image_config(base, layers, history, config, author, comment, platform, created or now_rfc3339()),
+        container=container,
+        container_config=container_config,
+    )
     chains = chain_ids(made.diff_ids)
     budget = Budget(stores.settings.max_layer_size_bytes, stores.settings.max_image_size_bytes)
     for record in records:

@@ -141,6 +141,8 @@ class Images:
         comment: str = "",
         reference: str = "",
         platform: Platform | None = None,
+        container: str = "",
+        container_config: dict[str, Any] | None = None,
     ) -> Image:
         """``base`` and one more layer, which ``write_diff`` writes uncompressed (None: only the config changes)."""
         target = references.parse(reference).with_default_tag() if reference else None
@@ -162,6 +164,8 @@ class Images:
                 platform=platform,
                 created=created,
                 tags=[(target.repository, target.tag)] if target is not None and target.tag else [],
+                container=container,
+                container_config=container_config,
             )
         self._stores.publish("image", "create", image.id, {"name": target.familiar if target else image.id})
         return image

@@ -81,6 +81,9 @@ class ImageConfig(
     author: str = ""
     comment: str = ""
     docker_version: str = ""
+    container: str = ""
+    """Of a committed image, as Docker writes it: the container's id, and its config below."""
+    container_config: dict[str, Any] | None = None
     config: ContainerConfig | None = None
     rootfs: RootFS
     history: tuple[History, ...] | None = None
