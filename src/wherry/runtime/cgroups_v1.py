@@ -169,8 +169,8 @@ def _make_cpuset(location: str, mount_point: str) -> bool:
     """The same for a cpuset, which takes no process (ENOSPC) before it has CPUs and memory nodes: its parent's.
 
     Several monitors may make the same parent at once. So whoever comes fills in what is empty, in a directory of its
-    own or not, and ``cgroup.clone_children`` (the kernel fills in new children from here on) is written last: a cpuset
-    that has it is complete.
+    own or not, and ``cgroup.clone_children`` (the kernel fills in new children from here on) is written last: a
+    cpuset that has it is complete.
     """
     parent = os.path.dirname(location)
     complete = _clones(parent)
