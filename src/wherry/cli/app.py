@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 class App:
     """One per process. The groups of the API are made when first asked for; so is the connection."""
 
-    def __init__(self, *, host: str = "", tls: "TlsFiles | None" = None, debug: bool = False) -> None:
+    def __init__(
+        self, *, host: str = "", context: str = "", tls: "TlsFiles | None" = None, debug: bool = False
+    ) -> None:
         self.host = host
+        self.context = context
         self.tls = tls
         self.debug = debug
         self._transport: Transport | None = None
@@ -31,7 +34,7 @@ class App:
             from wherry.client.transport import Transport
             from wherry.client.wake import wake_engine
 
-            address = find_address(self.host, tls=self.tls)
+            address = find_address(self.host, tls=self.tls, context=self.context)
             self._transport = Transport(address, wake_engine if address.own else None)
         return self._transport
 

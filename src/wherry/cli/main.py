@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 GLOBAL_OPTIONS = (
     Option("config", "", "string", "Location of client config files"),
-    Option("context", "c", "string", "Accepted for Docker's sake; wherry has one context"),
+    Option("context", "c", "string", "Name of the context to use to connect (overrides WHERRY_HOST, DOCKER_HOST)"),
     Option("debug", "D", "bool", "Enable debug mode"),
     Option("host", "H", "list", "Daemon socket to connect to"),
     Option("log-level", "l", "string", 'Set the logging level ("debug", "info", "warn", "error", "fatal")'),
@@ -110,6 +110,8 @@ def _app(flags: Flags) -> App:
     hosts = flags.many("host")
     if len(hosts) > 1:
         raise CommandFailed("specify only one -H", code=1)
+    if hosts and flags.text("context"):
+        raise CommandFailed("conflicting options: cannot specify both --host and --context")
     tls = None
     if flags.flag("tls") or flags.flag("tlsverify"):
         from wherry.client.address import tls_files
@@ -123,7 +125,7 @@ def _app(flags: Flags) -> App:
         )
     if flags.text("config"):
         os.environ["DOCKER_CONFIG"] = flags.text("config")
-    return App(host=hosts[0] if hosts else "", tls=tls, debug=flags.flag("debug"))
+    return App(host=hosts[0] if hosts else "", context=flags.text("context"), tls=tls, debug=flags.flag("debug"))
 
 
 def load(entry: tuple[str, str, str]) -> Command:

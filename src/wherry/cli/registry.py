@@ -32,6 +32,15 @@ CONTAINER: dict[str, tuple[str, str, str]] = {
     "update": ("update", "UPDATE", "Update configuration of one or more containers"),
     "wait": ("wait", "WAIT", "Block until one or more containers stop, then print their exit codes"),
 }
+CONTEXT: dict[str, tuple[str, str, str]] = {
+    "create": ("context", "CREATE", "Create a context"),
+    "inspect": ("context", "INSPECT", "Display detailed information on one or more contexts"),
+    "ls": ("context", "LIST", "List contexts"),
+    "rm": ("context", "REMOVE", "Remove one or more contexts"),
+    "show": ("context", "SHOW", "Print the name of the current context"),
+    "update": ("context", "UPDATE", "Update a context"),
+    "use": ("context", "USE", "Set the current context"),
+}
 IMAGE: dict[str, tuple[str, str, str]] = {
     "bootstrap": ("bootstrap", "BOOTSTRAP", "Make a first image from the distribution's own packages"),
     "history": ("history", "HISTORY", "Show the history of an image"),
@@ -60,6 +69,7 @@ SYSTEM: dict[str, tuple[str, str, str]] = {
     "events": ("events", "EVENTS", "Get real time events from the server"),
     "info": ("info", "INFO", "Display system-wide information"),
     "prune": ("prune", "SYSTEM_PRUNE", "Remove unused data"),
+    "service": ("service", "SERVICE", "Have systemd keep the API's socket"),
     "stop": ("serve", "STOP", "Stop the engine; containers go on"),
 }
 VOLUME: dict[str, tuple[str, str, str]] = {
@@ -71,6 +81,7 @@ VOLUME: dict[str, tuple[str, str, str]] = {
 }
 GROUPS: dict[str, tuple[dict[str, tuple[str, str, str]], str]] = {
     "container": (CONTAINER, "Manage containers"),
+    "context": (CONTEXT, "Manage contexts"),
     "image": (IMAGE, "Manage images"),
     "network": (NETWORK, "Manage networks"),
     "system": (SYSTEM, "Manage wherry"),
@@ -92,7 +103,7 @@ ROOT: dict[str, tuple[str, str, str]] = {
     "push": IMAGE["push"],
     "rmi": IMAGE["rm"],
     "save": IMAGE["save"],
-    "serve": ("serve", "SERVE", "Run the engine in the foreground"),
+    "serve": ("serve", "SERVE", "Run the engine in the foreground, or keep its socket in the background"),
     "tag": IMAGE["tag"],
     "version": ("version", "VERSION", "Show the wherry version information"),
 }
@@ -103,6 +114,8 @@ SYNONYMS: dict[tuple[str, str], str] = {
     ("container", "list"): "ls",
     ("container", "ps"): "ls",
     ("container", "remove"): "rm",
+    ("context", "list"): "ls",
+    ("context", "remove"): "rm",
     ("image", "list"): "ls",
     ("image", "remove"): "rm",
     ("network", "list"): "ls",

@@ -25,7 +25,12 @@ def _serve(call: Invocation) -> int:
         "tlskey": _absolute(flags.text("tlskey")),
         "insecure_registries": tuple(flags.many("insecure-registry")) or None,
     }
-    launcher.serve(settings.load(overrides))
+    chosen = settings.load(overrides)
+    if not flags.flag("detach"):
+        launcher.serve(chosen)
+    launcher.serve_detached(chosen)
+    call.app.out(f"unix://{chosen.api_socket}")
+    return 0
 
 
 def _absolute(path: str) -> str | None:
@@ -42,10 +47,11 @@ def _stop(call: Invocation) -> int:
 
 SERVE = Command(
     "[OPTIONS]",
-    "Run the engine in the foreground",
+    "Run the engine in the foreground, or keep its socket in the background",
     _serve,
     options=(
         Option("data-root", "", "string", "Root directory of persistent state"),
+        Option("detach", "d", "bool", "Run in the background: the socket answers from now on"),
         Option("host", "H", "list", "Listen here too: unix:///path, or tcp://host:port with --tlsverify"),
         Option("idle-timeout", "", "duration", "Leave after this time without clients and work, 0 to stay"),
         Option("insecure-registry", "", "list", "Speak plain HTTP, or HTTPS with any certificate, to this registry"),

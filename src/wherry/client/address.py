@@ -75,14 +75,27 @@ def _split_port(rest: str, default: int) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def find_address(host: str = "", environ: "Mapping[str, str] | None" = None, tls: TlsFiles | None = None) -> Address:
-    """``host`` if given, else WHERRY_HOST, else DOCKER_HOST, else this user's own engine."""
+def find_address(
+    host: str = "",
+    environ: "Mapping[str, str] | None" = None,
+    tls: TlsFiles | None = None,
+    context: str = "",
+) -> Address:
+    """``host`` if given, else the named ``context``, else WHERRY_HOST, DOCKER_HOST, DOCKER_CONTEXT, the current one
+    of Docker's contexts, this user's own engine."""
     environ = os.environ if environ is None else environ
-    host = host or environ.get("WHERRY_HOST", "") or environ.get("DOCKER_HOST", "")
-    if not host:
-        path = roots.api_socket(roots.run_root())
-        return Address(f"unix://{path}", path=path, own=True)
-    return parse_address(host, tls or tls_of_environment(environ))
+    if not context:
+        host = host or environ.get("WHERRY_HOST", "") or environ.get("DOCKER_HOST", "")
+    if host:
+        return parse_address(host, tls or tls_of_environment(environ))
+    from wherry.client import contexts  # it imports this module
+
+    context = context or contexts.selected(environ)
+    found = contexts.address_of(context, environ) if context != contexts.DEFAULT else None
+    if found is not None:
+        return found
+    path = roots.api_socket(roots.run_root())
+    return Address(f"unix://{path}", path=path, own=True)
 
 
 def tls_of_environment(environ: "Mapping[str, str]") -> TlsFiles | None:

@@ -123,7 +123,7 @@ def store_credentials(server: str, credentials: dict[str, str]) -> None:
         entry["auth"] = base64.b64encode(pair.encode()).decode()
     config = read_config()
     config.setdefault("auths", {})[server] = entry
-    _write_config(config)
+    write_config(config)
 
 
 def erase_credentials(server: str) -> bool:
@@ -134,11 +134,12 @@ def erase_credentials(server: str) -> bool:
     for key in keys:
         del auths[key]
     if keys:
-        _write_config(config)
+        write_config(config)
     return bool(keys)
 
 
-def _write_config(config: dict[str, Any]) -> None:
+def write_config(config: dict[str, Any]) -> None:
+    """Replace the document."""
     path = config_path()
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
     draft = f"{path}.{os.getpid()}"

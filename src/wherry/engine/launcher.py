@@ -70,8 +70,7 @@ def stop_running(settings: Settings) -> bool:
 def serve(settings: Settings) -> NoReturn:
     """Become the zygote in the foreground: the engine's log goes to the terminal, it never goes idle, Ctrl-C ends
     both. A socket that systemd passed (LISTEN_FDS) becomes the API socket. Raises Conflict when one runs already."""
-    import json
-    from dataclasses import fields, replace
+    from dataclasses import replace
 
     from wherry.engine.listeners import check_hosts
     from wherry.monitor.bootstrap import execute_zygote
@@ -81,10 +80,7 @@ def serve(settings: Settings) -> NoReturn:
     if lock_fd is None:
         raise Conflict("wherry is already running", hint="Stop it with `wherry system stop`.")
     activated = os.environ.get("LISTEN_PID") == str(os.getpid()) and os.environ.get("LISTEN_FDS") == "1"
-    plain = load()
-    values = {field.name: getattr(settings, field.name) for field in fields(settings)}
-    options = {name: value for name, value in values.items() if value != getattr(plain, name)}
-    environment = {"WHERRY_FOREGROUND": "1", "WHERRY_SERVE_OPTIONS": json.dumps(options)}
+    environment = {"WHERRY_FOREGROUND": "1", **_options(settings)}
     config = _configure(settings, environment, lock_fd=lock_fd, ready_fd=-1)
     for fd in (lock_fd, config.environment_fd):
         os.set_inheritable(fd, True)
@@ -156,12 +152,38 @@ def _group_id(name: str) -> int:
         return -1  # no such group: only root may connect
 
 
-def _start(settings: Settings, lock_fd: int) -> None:
+def serve_detached(settings: Settings) -> None:
+    """Start zygote and engine with these settings and return once the socket answers; it does from then on, for the
+    zygote wakes an engine that went idle. Raises Conflict when one runs already."""
+    from wherry.engine.listeners import check_hosts
+
+    check_hosts(settings)
+    lock_fd = _take_lock(settings)
+    if lock_fd is None:
+        raise Conflict("wherry is already running", hint="Stop it with `wherry system stop`.")
+    try:
+        _start(settings, lock_fd, _options(settings))
+    finally:
+        os.close(lock_fd)
+
+
+def _options(settings: Settings) -> dict[str, str]:
+    """What differs from the settings file, for the engine (``settings.load``)."""
+    import json
+    from dataclasses import fields
+
+    plain = load()
+    values = {field.name: getattr(settings, field.name) for field in fields(settings)}
+    options = {name: value for name, value in values.items() if value != getattr(plain, name)}
+    return {"WHERRY_SERVE_OPTIONS": json.dumps(options)}
+
+
+def _start(settings: Settings, lock_fd: int, environment: dict[str, str] | None = None) -> None:
     """Start a detached zygote and wait until it listens."""
     log_path = f"{settings.run_root}/engine.log"
     log_fd = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     ready_read, ready_write = os.pipe2(os.O_CLOEXEC)
-    config = _configure(settings, {}, lock_fd=lock_fd, ready_fd=ready_write)
+    config = _configure(settings, environment or {}, lock_fd=lock_fd, ready_fd=ready_write)
     child = os.fork()
     if child == 0:
         _detach(config, log_fd)
