@@ -168,9 +168,9 @@ def _make(controllers: tuple[str, ...], location: str, mount_point: str) -> bool
 def _make_cpuset(location: str, mount_point: str) -> bool:
     """The same for a cpuset, which takes no process (ENOSPC) before it has CPUs and memory nodes: its parent's.
 
-    Several monitors may make the same parent at once. So whoever comes fills in what is empty, be the directory its own
-    or not, and ``cgroup.clone_children`` (the kernel fills in new children from here on) is written last: a cpuset
-    with it is complete.
+    Several monitors may make the same parent at once. So whoever comes fills in what is empty, in a directory of its
+    own or not, and ``cgroup.clone_children`` (the kernel fills in new children from here on) is written last: a
+    cpuset that has it is complete.
     """
     parent = os.path.dirname(location)
     complete = _clones(parent)
