@@ -28,6 +28,7 @@ class Settings:
     registry_mirrors: tuple[str, ...] = ()
     insecure_registries: tuple[str, ...] = ()
     max_concurrent_downloads: int = 4
+    max_concurrent_uploads: int = 5
     max_download_attempts: int = 5
     max_layer_size_bytes: int = 64 << 30
     max_image_size_bytes: int = 256 << 30

@@ -1,7 +1,7 @@
 """A registry that works, in this process, and that can be told to misbehave.
 
-Speaks the pull side of the distribution specification over plain HTTP on loopback: manifests by tag and
-digest, blobs with ranges, token and basic authentication, redirects. Every request is recorded.
+Speaks the distribution specification over plain HTTP on loopback: manifests by tag and digest, blobs with ranges,
+uploads, mounts, lists of tags in pages, token and basic authentication, redirects. Every request is recorded.
 """
 
 import base64
@@ -79,6 +79,15 @@ class FakeRegistry:
         self.redirect_blobs_to = ""
         self.next_statuses: list[tuple[int, dict[str, str], bytes]] = []
         self.issued: set[str] = set()
+        self.uploads: dict[str, bytearray] = {}
+        self.read_only: set[str] = set()
+        """Users who may not push; "" is the one without a name."""
+        self.upload_faults: list[Fault] = []
+        """Each is used for one PATCH, with the body that came so far, in order."""
+        self.upload_limit = 1 << 30
+        self.page = 2
+        self.search: JSON | None = None
+        """What /v1/search answers."""
         self._server = _Server(("127.0.0.1", 0), Handler)
         self._server.registry = self
         self.port = self._server.server_address[1]
@@ -134,10 +143,26 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._answer()
 
+    def do_PATCH(self) -> None:
+        self._answer()
+
+    def do_PUT(self) -> None:
+        self._answer()
+
     def _answer(self) -> None:
         registry = self.server.registry
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        length = int(self.headers.get("Content-Length") or 0)
         path = urllib.parse.urlsplit(self.path)
+        if length > registry.upload_limit:
+            registry.requests.append(Recorded(self.command, self.path, dict(self.headers.items())))
+            self.send(413, b"", {"Connection": "close"})
+            self.rfile.read(length)
+            self.close_connection = True
+            return
+        if self.command == "PATCH" and registry.upload_faults and registry.upload_faults.pop(0)(self, b""):
+            registry.requests.append(Recorded(self.command, self.path, dict(self.headers.items())))
+            return
+        body = self.rfile.read(length)
         registry.requests.append(Recorded(self.command, self.path, dict(self.headers.items()), body))
         if path.path == "/token":
             self._token(path.query, body)
@@ -151,6 +176,17 @@ class Handler(BaseHTTPRequestHandler):
         parts = path.path.strip("/").split("/")
         if path.path == "/v2/":
             self.send(200, b"{}")
+        elif path.path == "/v1/search" and registry.search is not None:
+            self.send(200, json.dumps(registry.search).encode(), {"Content-Type": "application/json"})
+        elif len(parts) >= 4 and parts[-2:] == ["tags", "list"]:
+            self._tags("/".join(parts[1:-2]), dict(urllib.parse.parse_qsl(path.query)))
+        elif "uploads" in parts:
+            at = parts.index("uploads")
+            self._upload("/".join(parts[1 : at - 1]), "/".join(parts[at + 1 :]), path.query, body)
+        elif self.command == "PUT" and parts[-2] == "manifests":
+            kind = self.headers.get("Content-Type", "")
+            digest = registry.repository("/".join(parts[1:-2])).add_manifest(body, parts[-1], media_type=kind)
+            self.send(201, b"", {"Docker-Content-Digest": digest})
         elif len(parts) >= 4 and parts[-2] == "manifests":
             self._manifest("/".join(parts[1:-2]), parts[-1])
         elif len(parts) >= 4 and parts[-2] == "blobs":
@@ -181,6 +217,7 @@ class Handler(BaseHTTPRequestHandler):
         values = dict(urllib.parse.parse_qsl(query or body.decode()))
         sent = self.headers.get("Authorization", "")
         user = ""
+        asked = [value for key, value in urllib.parse.parse_qsl(query or body.decode()) if key == "scope"]
         if sent.startswith("Basic "):
             user, _, password = base64.b64decode(sent[6:]).decode().partition(":")
             if registry.users.get(user) != password:
@@ -189,7 +226,9 @@ class Handler(BaseHTTPRequestHandler):
         elif "refresh_token" in values:
             user = values["refresh_token"]
         token = f"token-{user}-{len(registry.issued)}"
-        if user or registry.anonymous_pull:
+        if any("push" in scope for scope in asked) and user in registry.read_only:
+            pass  # a token that is good for nothing, as Docker Hub gives
+        elif user or registry.anonymous_pull:
             registry.issued.add(token)
         self.send(200, json.dumps({"token": token, "expires_in": 300}).encode())
 
@@ -202,6 +241,57 @@ class Handler(BaseHTTPRequestHandler):
         else:
             media_type, data = repository.manifests[reference]
             self.send(200, data, {"Content-Type": media_type, "Docker-Content-Digest": sha256(data)})
+
+    def _tags(self, name: str, query: dict[str, str]) -> None:
+        registry = self.server.registry
+        repository = registry.repositories.get(name)
+        if repository is None:
+            self.error(404, "NAME_UNKNOWN", "repository name not known to registry")
+            return
+        tags = sorted(tag for tag in repository.manifests if not tag.startswith("sha256:"))
+        rest = [tag for tag in tags if tag > query.get("last", "")]
+        page, more = rest[: registry.page], rest[registry.page :]
+        link = {"Link": f'</v2/{name}/tags/list?last={page[-1]}&n={registry.page}>; rel="next"'} if more else {}
+        self.send(200, json.dumps({"name": name, "tags": page}).encode(), link)
+
+    def _upload(self, name: str, identity: str, query: str, body: bytes) -> None:
+        registry = self.server.registry
+        values = dict(urllib.parse.parse_qsl(query))
+        if self.command == "POST":
+            source = registry.repositories.get(values.get("from", ""))
+            if source is not None and values["mount"] in source.blobs:
+                registry.repository(name).blobs[values["mount"]] = source.blobs[values["mount"]]
+                self.send(201, b"", {"Location": f"/v2/{name}/blobs/{values['mount']}"})
+                return
+            identity = f"u{len(registry.uploads)}"
+            registry.uploads[identity] = bytearray()
+        if identity not in registry.uploads:
+            self.error(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry")
+            return
+        data = registry.uploads[identity]
+        if self.command != "POST" and values.get("state") != "s":
+            self.error(400, "BLOB_UPLOAD_INVALID", "blob upload invalid")
+            return
+        start = self.headers.get("Content-Range", "").partition("-")[0]
+        if start and int(start) != len(data):
+            self.error(416, "BLOB_UPLOAD_INVALID", "blob upload invalid")
+            return
+        if self.command in ("PATCH", "PUT"):
+            data += body
+        if self.command == "PUT":
+            if sha256(bytes(data)) != values["digest"]:
+                self.error(400, "DIGEST_INVALID", "provided digest did not match uploaded content")
+                return
+            registry.repository(name).add_blob(bytes(data))
+            del registry.uploads[identity]
+            self.send(201, b"", {"Location": f"/v2/{name}/blobs/{values['digest']}"})
+            return
+        headers = {
+            "Location": f"/v2/{name}/blobs/uploads/{identity}?state=s",
+            "Range": f"0-{max(len(data) - 1, 0)}",
+            "Docker-Upload-UUID": identity,
+        }
+        self.send(204 if self.command == "GET" else 202, b"", headers)
 
     def _blob(self, name: str, digest: str) -> None:
         registry = self.server.registry
@@ -252,6 +342,18 @@ class Handler(BaseHTTPRequestHandler):
 
 
 # -- faults
+
+
+def cut_upload(count: int) -> Fault:
+    """Take ``count`` bytes of a PATCH, keep them, and cut the connection."""
+
+    def fault(handler: Handler, data: bytes) -> bool:
+        identity = urllib.parse.urlsplit(handler.path).path.rpartition("/")[2]
+        handler.server.registry.uploads[identity] += handler.rfile.read(count)
+        handler.reset()
+        return True
+
+    return fault
 
 
 def flip(position: int) -> Fault:

@@ -138,8 +138,16 @@ def _search(_: Images, request: Request) -> Response:
     )
 
 
-def _push(_: Images, request: Request) -> Response:
-    raise Unimplemented("image push is not supported by this engine")
+def _push(images: Images, request: Request) -> None:
+    reference, tag = request.params["name"], request.query.text("tag")
+    if tag:
+        reference = f"{reference}:{tag}"
+    platform = _platform(request)
+    auth = parse_header(request.headers.get("x-registry-auth", ""))
+    with progress_stream(request) as stream:
+        images.push(
+            reference, platform=platform, auth=auth, progress=stream.write, cancelled=request.disconnected
+        )  # fmt: skip
 
 
 ROUTES: tuple[Route[Images], ...] = (

@@ -63,6 +63,8 @@ def _push(call: Invocation) -> int:
     if wrong:
         raise CommandFailed(wrong)
     repository, tag = split_reference(image)
+    if "@" in image:
+        raise CommandFailed("cannot push a digest reference")
     if flags.flag("all-tags"):
         if tag:
             raise CommandFailed("tag can't be used with --all-tags/-a")
@@ -70,11 +72,26 @@ def _push(call: Invocation) -> int:
         tag = "latest"
         if not flags.flag("quiet"):
             call.app.out("Using default tag: latest")
+    platform = _oci_platform(flags.text("platform"))
     auth = encode_auth(find_credentials(registry_of(repository)))
-    show_progress(call.app.images.push(repository, tag, registry_auth=auth), quiet=flags.flag("quiet"))
+    messages = call.app.images.push(repository, tag, platform=platform, registry_auth=auth)
+    show_progress(messages, quiet=flags.flag("quiet"))
     if flags.flag("quiet"):
         call.app.out(_canonical(image))
     return 0
+
+
+def _oci_platform(text: str) -> str:
+    """``os[/arch[/variant]]`` as the JSON that the API takes."""
+    if not text:
+        return ""
+    import json
+
+    from wherry.cli.platform_value import check_platform
+
+    check_platform(text)
+    fields = zip(("os", "architecture", "variant"), text.split("/"), strict=False)
+    return json.dumps(dict(fields))
 
 
 PULL = Command(
@@ -98,9 +115,14 @@ PUSH = Command(
     options=(
         Option("all-tags", "a", "bool", "Push all tags of an image to the repository"),
         Option("disable-content-trust", "", "bool", "Skip image signing (default true)", default=True),
+        Option("platform", "", "string",
+               "Push a platform-specific manifest as a single-platform image to the registry.\n"
+               "Image index won't be pushed, meaning that other manifests, including attestations won't be "
+               "preserved.\n"
+               "'os[/arch[/variant]]': Explicit platform (eg. linux/amd64)"),
         Option("quiet", "q", "bool", "Suppress verbose output"),
     ),
     least=1,
     most=1,
     aliases=("image push", "push"),
-)
+)  # fmt: skip

@@ -41,10 +41,14 @@ class Images:
         headers = {"X-Registry-Auth": registry_auth} if registry_auth else {}
         return self._transport.request("POST", "/images/create", query=query, headers=headers).json_lines()
 
-    def push(self, repository: str, tag: str, *, registry_auth: str) -> "Iterator[dict[str, Any]]":
+    def push(
+        self, repository: str, tag: str, *, platform: str = "", registry_auth: str
+    ) -> "Iterator[dict[str, Any]]":
+        """Push; an empty ``tag`` means every tag. ``platform`` is an OCI platform as JSON."""
         headers = {"X-Registry-Auth": registry_auth}
+        query: Query = {"tag": tag or None, "platform": platform or None}
         path = f"/images/{quote(repository, b'/:')}/push"
-        return self._transport.request("POST", path, query={"tag": tag or None}, headers=headers).json_lines()
+        return self._transport.request("POST", path, query=query, headers=headers).json_lines()
 
     def import_(
         self,

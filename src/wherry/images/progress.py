@@ -37,6 +37,10 @@ class ProgressSink:
             self._last[key] = now
         self._emit({"status": status, "progressDetail": {"current": current, "total": total}, "id": identity})
 
+    def aux(self, value: dict[str, Any]) -> None:
+        """A result for programs, which people do not see."""
+        self._emit({"progressDetail": {}, "aux": value})
+
     def raise_failure(self) -> None:
         """Raise what the listener raised."""
         if self.failure is not None:

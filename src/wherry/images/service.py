@@ -15,6 +15,7 @@ from wherry.images.image import ContainersUsing, Image, Progress, Publish
 from wherry.images.import_ import import_image
 from wherry.images.load import load
 from wherry.images.pull import pull
+from wherry.images.push import push
 from wherry.images.resolve import resolve
 from wherry.images.save import save
 from wherry.images.store import ImageStore
@@ -58,6 +59,7 @@ class Images:
             snapshotter,
             client,
             Downloads(content, client.retry, at_once=settings.max_concurrent_downloads),
+            threading.BoundedSemaphore(max(settings.max_concurrent_uploads, 1)),
             publish,
             containers_using,
         )
@@ -92,6 +94,25 @@ class Images:
         return pull(
             self._stores,
             references.parse(reference).with_default_tag(),
+            platform=platform,
+            auth=auth,
+            progress=progress,
+            cancelled=cancelled or threading.Event(),
+        )
+
+    def push(
+        self,
+        reference: str,
+        *,
+        platform: Platform | None = None,
+        auth: AuthConfig | None = None,
+        progress: Progress,
+        cancelled: threading.Event | None = None,
+    ) -> None:
+        """Push one tag, or every tag of a repository that is named without one."""
+        push(
+            self._stores,
+            references.parse(reference),
             platform=platform,
             auth=auth,
             progress=progress,

@@ -57,6 +57,19 @@ MIGRATIONS: Final = (
         CREATE INDEX image_digests_image_id ON image_digests (image_id);
         """,
     ),
+    Migration(
+        "images",
+        2,
+        """
+        CREATE TABLE pushed_layers (
+            diff_id TEXT NOT NULL,
+            repository TEXT NOT NULL,
+            blob_digest TEXT NOT NULL,
+            blob_size INTEGER NOT NULL,
+            PRIMARY KEY (diff_id, repository)
+        );
+        """,
+    ),
 )
 
 
@@ -68,6 +81,15 @@ class LayerRecord:
     chain_id: ChainId
     blob_digest: Digest
     blob_media_type: str
+    blob_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class PushedLayer:
+    """The gzip blob as which a layer that is stored uncompressed was pushed to a repository."""
+
+    repository: str
+    blob_digest: Digest
     blob_size: int
 
 
@@ -201,6 +223,17 @@ class ImageStore:
                 db.execute("DELETE FROM image_tags WHERE repository = ? AND tag = ?", (repository, tag)).rowcount > 0
             )
 
+    def add_digest(self, repository: str, digest: Digest, image_id: ImageId) -> None:
+        """Name an image ``repository@digest``; the manifest is durable. Raises ImageNotFound."""
+        with self._database.write() as db:
+            try:
+                db.execute(
+                    "INSERT INTO image_digests VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                    (repository, digest, image_id),
+                )
+            except sqlite3.IntegrityError as exc:  # removed while it was pushed
+                raise ImageNotFound(image_id) from exc
+
     def forget_digest(self, repository: str, digest: Digest, image_id: ImageId) -> bool:
         """Remove a ``repository@digest`` name from one image; False when it was not there."""
         with self._database.write() as db:
@@ -211,6 +244,35 @@ class ImageStore:
                 ).rowcount
                 > 0
             )
+
+    def pushed(self, diff_id: DiffId) -> list[PushedLayer]:
+        """Where a layer was pushed in a compressed form that is not stored here, the latest first."""
+        rows = self._database.read().execute(
+            "SELECT * FROM pushed_layers WHERE diff_id = ? ORDER BY rowid DESC", (diff_id,)
+        )
+        return [PushedLayer(row["repository"], Digest(row["blob_digest"]), row["blob_size"]) for row in rows]
+
+    def note_pushed(self, diff_id: DiffId, pushed: PushedLayer) -> None:
+        """Remember it for the next push, as long as an image has the layer. A hint: registries forget."""
+        with self._database.write() as db:
+            db.execute(
+                "DELETE FROM pushed_layers WHERE (diff_id = ? AND repository = ?) "
+                "OR diff_id NOT IN (SELECT diff_id FROM image_layers)",
+                (diff_id, pushed.repository),
+            )
+            db.execute(
+                "INSERT INTO pushed_layers VALUES (?, ?, ?, ?)",
+                (diff_id, pushed.repository, pushed.blob_digest, pushed.blob_size),
+            )
+
+    def repositories_with(self, blob_digest: Digest) -> list[str]:
+        """The repositories from which, or to which, an image with this layer blob came."""
+        rows = self._database.read().execute(
+            "SELECT DISTINCT repository FROM image_digests JOIN image_layers USING (image_id) WHERE blob_digest = ?1 "
+            "UNION SELECT repository FROM pushed_layers WHERE blob_digest = ?1 ORDER BY repository",
+            (blob_digest,),
+        )
+        return [row["repository"] for row in rows]
 
     def delete(self, image_id: ImageId) -> bool:
         """Remove an image that has no names; False when it has one (again). Blobs and layers are the collector's."""

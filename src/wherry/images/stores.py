@@ -42,6 +42,8 @@ class Stores:
     snapshotter: Snapshotter
     registry: RegistryClient
     downloads: Downloads
+    uploads: threading.BoundedSemaphore
+    """One count for every layer on its way out, of all pushes."""
     publish: Publish
     containers_using: ContainersUsing
     _configs: dict[str, tuple[bytes, ImageConfig]] = field(default_factory=dict)

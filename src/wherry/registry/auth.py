@@ -132,7 +132,7 @@ class Authenticator:
         return f"Bearer {token}"
 
     def _key(self, challenge: Challenge, scope: str) -> _Key:
-        wanted = {scope, challenge.parameters.get("scope", "")} - {""}
+        wanted = {*scope.split(" "), *challenge.parameters.get("scope", "").split(" ")} - {""}
         return _Key(
             str(self._transport.origin),
             challenge.parameters.get("realm", ""),

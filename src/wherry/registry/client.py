@@ -13,9 +13,9 @@ from wherry.oci.reference import Reference
 from wherry.registry.auth import Authenticator, Challenge, TokenCache
 from wherry.registry.credentials import AuthConfig
 from wherry.registry.endpoints import Endpoint, endpoints_for
-from wherry.registry.errors import MAX_ERROR_BYTES, from_response
+from wherry.registry.errors import MAX_ERROR_BYTES, from_push_response, from_response
 from wherry.registry.retry import Retry
-from wherry.registry.transport import Response, Timeouts, Transport
+from wherry.registry.transport import Body, Response, Timeouts, Transport
 from wherry.settings import Settings
 
 T = TypeVar("T")
@@ -64,10 +64,13 @@ class _Session:
         self.transport = transport
         self.authenticator = authenticator
 
-    def send(self, method: str, path: str, headers: dict[str, str], scope: str) -> Response:
-        """Send, answering one 401 with what the registry asks for."""
+    def send(
+        self, method: str, target: str, headers: dict[str, str], scope: str, body: Body | None = None
+    ) -> Response:
+        """Send, answering one 401 with what the registry asks for. ``target``: ``/v2/…``, or a URL it has given."""
+        request = self.transport.request if target.startswith("/") else self.transport.request_location
         authorization = self.authenticator.header(scope)
-        response = self.transport.request(method, path, headers, authorization=authorization)
+        response = request(method, target, headers, authorization=authorization, body=body)
         if response.status != 401:
             return response
         try:
@@ -79,7 +82,7 @@ class _Session:
             return response
         with response:
             response.read_all(MAX_ERROR_BYTES)
-        return self.transport.request(method, path, headers, authorization=answer)
+        return request(method, target, headers, authorization=answer, body=body)
 
 
 class Repository:
@@ -113,6 +116,33 @@ class Repository:
                 failure = self._failure(method, response, what)
         assert failure is not None
         raise failure
+
+    def ping(self) -> None:
+        """Find out whether the registry itself answers, and how it wants to be asked; raises ConnectionFailed."""
+        with self._sessions[-1].transport.request("GET", "/v2/", {}) as response:
+            response.read_all(MAX_ERROR_BYTES)
+
+    def push_request(
+        self, method: str, target: str, *, receive: Callable[[Response], T], statuses: tuple[int, ...],
+        headers: dict[str, str] | None = None, body: Body | None = None, scope: str = "",
+    ) -> T:  # fmt: skip
+        """As :meth:`request`, to the registry itself and with the right to push; mirrors are only read from.
+
+        ``target``: a path below ``/v2/<name>/``, or a URL that the registry gave. ``scope``: a right beyond it.
+        """
+        url = target if "://" in target else f"/v2/{self.reference.path}/{target}"
+        scopes = f"repository:{self.reference.path}:pull,push {scope}".strip()
+        with self._sessions[-1].send(method, url, headers or {}, scopes, body) as response:
+            if response.status in statuses:
+                return receive(response)
+            raise from_push_response(
+                response.status,
+                b"" if method == "HEAD" else response.read_all(MAX_ERROR_BYTES),
+                method=method,
+                url=response.url,
+                retry_after=response.header("Retry-After"),
+                challenge=response.header("WWW-Authenticate"),
+            )
 
     def _failure(self, method: str, response: Response, what: str) -> WherryError:
         return from_response(

@@ -24,6 +24,10 @@ class AccessDenied(NotFound):
     """Docker reports a denied pull as not found: registries do not tell the two apart."""
 
 
+class PushDenied(Forbidden):
+    """The registry does not let these credentials write there."""
+
+
 class ManifestUnknown(NotFound):
     """No such tag or digest in the repository."""
 
@@ -58,6 +62,10 @@ class ConnectionFailed(Unavailable):
 
 class Unreachable(ConnectionFailed):
     """No such host, nobody listens, or a certificate that is wrong: trying again at once changes nothing."""
+
+
+class TooLarge(System):
+    """More in one request than the registry, or a proxy before it, takes (413)."""
 
 
 class ServerUnwell(Unavailable):
@@ -111,6 +119,32 @@ def from_response(
         return ManifestUnknown(f"manifest for {reference} not found: {text or 'manifest unknown: manifest unknown'}")
     if status == 404:
         return BlobUnknown(text or f"blob unknown: {what} of {name} is not in the registry")
+    if status >= 500:
+        return ServerUnwell(
+            f"received unexpected HTTP status: {status} from {method} {url}{': ' + text if text else ''}"
+        )
+    return RegistryError(text or f"unexpected status from {method} request to {url}: {status}")
+
+
+def from_push_response(
+    status: int, body: bytes, *, method: str, url: str, retry_after: str = "", challenge: str = ""
+) -> WherryError:
+    """Translate the refusal of a step of a push: the registry's own words, as Docker prints them."""
+    code, message = parse_errors(body)
+    text = f"{code.lower().replace('_', ' ')}: {message}" if code else ""
+    if status == 429 or code == "TOOMANYREQUESTS":
+        seconds = float(retry_after) if retry_after.isdecimal() else None
+        return TooManyRequests(f"toomanyrequests: {message or 'too many requests'}", retry_after_seconds=seconds)
+    if code == "DENIED" or (not code and status == 403) or (status == 401 and "insufficient_scope" in challenge):
+        return PushDenied(text if code == "DENIED" else "denied: requested access to the resource is denied")
+    if status == 401 and challenge.lower().startswith("basic"):
+        return AuthenticationRequired("no basic auth credentials")
+    if status == 401:
+        return AuthenticationRequired(text or "unauthorized: authentication required")
+    if status == 413:
+        return TooLarge(text or f"unexpected status from {method} request to {url}: 413 Request Entity Too Large")
+    if status in (404, 416) and code in ("", "BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "BLOB_UNKNOWN"):
+        return BlobUnknown(text or "blob upload unknown: blob upload unknown to registry")
     if status >= 500:
         return ServerUnwell(
             f"received unexpected HTTP status: {status} from {method} {url}{': ' + text if text else ''}"

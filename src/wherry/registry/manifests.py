@@ -1,4 +1,4 @@
-"""Fetching manifests and indexes: small, checked against digest and media type before anyone sees them."""
+"""Fetching and putting manifests and indexes: small, checked against digest and media type on both ways."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from wherry.oci.codec import MAX_DOCUMENT_BYTES
 from wherry.oci.digest import Digest, Hasher, algorithm, digest_of, is_digest
 from wherry.oci.manifest import media_type_of
 from wherry.registry.client import Repository
-from wherry.registry.transport import Response
+from wherry.registry.transport import Body, Response
 
 
 class ManifestMismatch(InvalidParameter):
@@ -52,6 +52,27 @@ def fetch_manifest(repository: Repository, name: str | Digest, size_bytes: int |
         return FetchedManifest(found, media_type_of(data, response.header("Content-Type")), data)
 
     return repository.request("GET", f"manifests/{name}", _HEADERS, what="manifest", receive=receive)
+
+
+def put_manifest(repository: Repository, name: str | Digest, media_type: str, data: bytes) -> Digest:
+    """Store a manifest under a tag or its digest, after everything that it names; the digest the registry agreed to.
+
+    Raises ManifestMismatch for a registry that stored something else.
+    """
+    expected = digest_of(data)
+
+    def receive(response: Response) -> Digest:
+        claimed = response.header("Docker-Content-Digest")
+        if claimed and claimed != expected:
+            raise ManifestMismatch(
+                f"manifest verification failed for digest {expected}: registry has {claimed[:200]}"
+            )
+        return expected
+
+    return repository.push_request(
+        "PUT", f"manifests/{name}", headers={"Content-Type": media_type}, body=Body(len(data), lambda: iter((data,))),
+        statuses=(201, 200, 202), receive=receive,
+    )  # fmt: skip
 
 
 def _digest_like(data: bytes, expected: str) -> Digest:

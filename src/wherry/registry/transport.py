@@ -12,7 +12,7 @@ import http.client
 import socket
 import ssl
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,10 +29,20 @@ _PROBE_SECONDS: Final = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds. ``stall`` is the longest silence in the middle of an answer."""
+    """Seconds. ``stall`` is the longest silence in the middle of an answer, or of a body that we send;
+    ``settle`` the longest one between such a body and its answer: a registry may move what it was sent."""
 
     connect: float = 15.0
     stall: float = 30.0
+    settle: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What a request sends: ``size_bytes`` bytes, from the beginning again each time ``open`` is called."""
+
+    size_bytes: int
+    open: Callable[[], Iterator[bytes]]
 
 
 class Response:
@@ -126,7 +136,7 @@ class Transport:
         headers: Mapping[str, str],
         *,
         authorization: str = "",
-        accept_errors: bool = True,
+        body: Body | None = None,
     ) -> Response:
         """Send a request to the endpoint and follow redirects. ``path`` begins with ``/v2/``.
 
@@ -136,8 +146,9 @@ class Transport:
         last: ConnectionFailed | None = None
         for scheme in (self._scheme,) if self._scheme else self.endpoint.schemes:
             try:
+                origin = self._origin(scheme)
                 response = self._follow(
-                    method, self._origin(scheme), self.endpoint.prefix + path, headers, authorization
+                    method, origin, self.endpoint.prefix + path, headers, authorization, home=origin, body=body
                 )
             except ConnectionFailed as exc:
                 if last is None or not isinstance(exc.__cause__, ConnectionRefusedError):
@@ -147,6 +158,23 @@ class Transport:
             return response
         assert last is not None
         raise last
+
+    def request_location(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        *,
+        authorization: str = "",
+        body: Body | None = None,
+    ) -> Response:
+        """A request to a URL that the endpoint gave for an upload. The rules are those of redirects (S09)."""
+        origin, path = parse_url(url)
+        home = self.origin
+        assert home is not None, "the endpoint has answered before"
+        if home.scheme == "https" and origin.scheme != "https":
+            raise RegistryForbidden(f"refuse upload from {home} to {origin}: https to http")
+        return self._follow(method, origin, path, headers, authorization, home=home, body=body)
 
     def request_url(
         self, method: str, url: str, headers: Mapping[str, str], *, body: bytes | None = None
@@ -179,14 +207,15 @@ class Transport:
         return split_host(self.endpoint.host, origin.port) == (origin.host, origin.port)
 
     def _follow(
-        self, method: str, start: Origin, path: str, headers: Mapping[str, str], authorization: str
-    ) -> Response:
+        self, method: str, start: Origin, path: str, headers: Mapping[str, str], authorization: str,
+        *, home: Origin, body: Body | None,
+    ) -> Response:  # fmt: skip
         origin = start
         for _ in range(MAX_REDIRECTS + 1):
             sent = dict(headers)
-            if authorization and origin == start:
+            if authorization and origin == home:
                 sent["Authorization"] = authorization
-            response = self._send(method, origin, path, sent, None, foreign=origin != start)
+            response = self._send(method, origin, path, sent, body, foreign=origin != home)
             location = response.header("Location")
             if response.status not in _REDIRECTS or not location:
                 return response
@@ -199,11 +228,14 @@ class Transport:
         raise RegistryForbidden(f"refuse redirect from {start}: stopped after {MAX_REDIRECTS} redirects")
 
     def _send(
-        self, method: str, origin: Origin, path: str, headers: Mapping[str, str], body: bytes | None, *, foreign: bool
-    ) -> Response:
+        self, method: str, origin: Origin, path: str, headers: Mapping[str, str], body: bytes | Body | None,
+        *, foreign: bool,
+    ) -> Response:  # fmt: skip
         url = f"{origin}{path}"
         shown = f"{origin}{path.partition('?')[0]}"
         sent = {"Host": origin.authority, "User-Agent": USER_AGENT, "Accept-Encoding": "identity", **headers}
+        if isinstance(body, Body):
+            sent["Content-Length"] = str(body.size_bytes)
         proxy = proxy_for(origin)
         for reused in (True, False):
             connection = self._take(origin) if reused else None
@@ -212,8 +244,8 @@ class Transport:
             if connection is None:
                 connection = self._connect(origin, proxy, shown, foreign=foreign)
             try:
-                connection.request(method, url if proxy and origin.scheme == "http" else path, body, sent)
-                response = Response(connection.getresponse(), connection, shown)
+                target = url if proxy and origin.scheme == "http" else path
+                response = Response(self._exchange(connection, method, target, body, sent), connection, shown)
                 response.pooled = (self, origin)
                 return response
             except (OSError, http.client.HTTPException) as exc:
@@ -225,6 +257,31 @@ class Transport:
                 connection.close()
                 raise
         raise AssertionError("unreachable")
+
+    def _exchange(
+        self,
+        connection: http.client.HTTPConnection,
+        method: str,
+        target: str,
+        body: bytes | Body | None,
+        headers: Mapping[str, str],
+    ) -> http.client.HTTPResponse:
+        if not isinstance(body, Body):
+            connection.request(method, target, body, headers)
+            return connection.getresponse()
+        try:
+            connection.request(method, target, body.open(), headers)
+        except (BrokenPipeError, ConnectionResetError) as exc:
+            # A server that refuses the body says why before it hangs up, if the reset has not overtaken it.
+            try:
+                return connection.getresponse()
+            except (OSError, http.client.HTTPException):
+                raise exc from None
+        sock = connection.sock  # getresponse forgets it when the server will close
+        sock.settimeout(self._timeouts.settle)
+        answer = connection.getresponse()
+        sock.settimeout(self._timeouts.stall)
+        return answer
 
     def _take(self, origin: Origin) -> http.client.HTTPConnection | None:
         with self._lock:
