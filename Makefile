@@ -3,7 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 APT_TEST := busybox-static nftables iproute2 iptables runc crun podman conmon skopeo docker-registry docker.io \
-            libseccomp2 strace xz-utils zstd procps util-linux openssl gcc libc6-dev
+            libseccomp2 zsh fish strace xz-utils zstd procps util-linux openssl gcc libc6-dev
 APT_BENCH := docker.io podman crun runc bubblewrap
 
 .PHONY: demo test docker-py-suite lint fmt bench clean

@@ -25,6 +25,7 @@ class App:
         self.context = context
         self.tls = tls
         self.debug = debug
+        self.wakes = True  # this user's engine is started when it does not run
         self._transport: Transport | None = None
 
     @property
@@ -35,7 +36,7 @@ class App:
             from wherry.client.wake import wake_engine
 
             address = find_address(self.host, tls=self.tls, context=self.context)
-            self._transport = Transport(address, wake_engine if address.own else None)
+            self._transport = Transport(address, wake_engine if address.own and self.wakes else None)
         return self._transport
 
     def close(self) -> None:

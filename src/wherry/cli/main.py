@@ -88,7 +88,7 @@ def _dispatch(argv: "Sequence[str]") -> int:
         return _print_version()
     if not rest:
         return _root_help()
-    app = _app(flags)
+    app = app_of(flags)
     try:
         return _run_named(app, rest[0], rest[1:])
     finally:
@@ -96,6 +96,10 @@ def _dispatch(argv: "Sequence[str]") -> int:
 
 
 def _run_named(app: App, name: str, rest: list[str]) -> int:
+    if name == "__complete":
+        from wherry.cli import complete_shell
+
+        return complete_shell.run(rest)
     if name == "help":
         return _help_command(rest)
     if name in registry.GROUPS:
@@ -106,7 +110,8 @@ def _run_named(app: App, name: str, rest: list[str]) -> int:
     return run_command(app, load(entry), name, rest)
 
 
-def _app(flags: Flags) -> App:
+def app_of(flags: Flags) -> App:
+    """The program as the global options want it."""
     hosts = flags.many("host")
     if len(hosts) > 1:
         raise CommandFailed("specify only one -H", code=1)

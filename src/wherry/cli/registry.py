@@ -89,6 +89,7 @@ GROUPS: dict[str, tuple[dict[str, tuple[str, str, str]], str]] = {
 }
 ROOT: dict[str, tuple[str, str, str]] = {
     **{name: entry for name, entry in CONTAINER.items() if name not in ("inspect", "ls", "prune")},
+    "completion": ("completion", "COMPLETION", "Print the completion script of a shell"),
     "events": SYSTEM["events"],
     "history": IMAGE["history"],
     "images": IMAGE["ls"],
