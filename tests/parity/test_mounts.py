@@ -50,6 +50,53 @@ SCRIPTS = {
         run --rm --tmpfs /x:bogus busybox true
         =125 docker: Error response from daemon: invalid tmpfs option "bogus"
     """,
+    "driver options": """
+        volume create --opt type=tmpfs t0
+        volume create --opt device=tmpfs t0
+        volume create --opt o=size=1m t0
+        volume create --opt nosuch=1 t0
+        volume create --opt size=1m t0
+        volume create --opt type=tmpfs --opt device=tmpfs --opt o=size=1m,mode=1700,uid=7 t1
+        volume inspect t1
+        run --rm -v t1:/x busybox sh -c 'grep " /x " /proc/mounts | tr , "\\n" | grep -e size -e uid -e mode; touch /x/f'
+        run --rm -v t1:/x busybox ls /x
+        volume create --opt type=none --opt device={files} --opt o=bind t2
+        run --rm -v t2:/x busybox ls /x
+        run --rm -v t2:/x:ro busybox sh -c 'echo > /x/new'
+        volume create --opt type=none --opt device=/nothere --opt o=bind t3
+        run --rm -v t3:/x busybox true
+        volume create --opt type=nfs --opt device=:/export --opt o=addr=127.0.0.1,rw t4
+        ~ run --rm -v t4:/x busybox true
+        volume create --opt type=nosuch --opt device=x t5
+        run --rm -v t5:/x busybox true
+        ; run -d --name a1 -v t1:/x busybox sleep 100
+        ; run -d --name a2 -v t1:/y busybox sleep 100
+        exec a1 touch /x/shared
+        exec a2 ls /y
+        ; rm -f a1
+        exec a2 ls /y
+        ; rm -f a2
+        run --rm -v t1:/x busybox ls /x
+        volume rm t1 t2 t3 t4 t5
+        run --rm --mount type=volume,src=m1,dst=/x,volume-driver=local,volume-opt=type=tmpfs,volume-opt=device=tmpfs,volume-label=a=b busybox sh -c 'grep -c " /x tmpfs" /proc/mounts'
+        volume inspect -f '{{.Labels}} {{.Options}}' m1
+        volume create --opt type=tmpfs --opt device=tmpfs m1
+        volume create m1
+        volume create --label x=y m1
+        volume rm m1
+    """,
+    "bind options": """
+        run --rm --mount type=bind,src={files},dst=/x,bind-propagation=rprivate busybox ls /x
+        run --rm --mount type=bind,src={files},dst=/x,bind-propagation=rslave busybox ls /x
+        run --rm --mount type=bind,src={files},dst=/x,bind-nonrecursive busybox ls /x
+        run --rm -v {files}:/x:ro,rslave busybox ls /x
+        run --rm -v {files}:/x:nocopy busybox ls /x
+        run --rm -v {files}:/x:z busybox ls /x
+        run --rm -v v7:/etc:nocopy busybox ls /etc/passwd
+        run --rm -v v8:/etc busybox ls /etc/passwd
+        run --rm --mount type=volume,src=v9,dst=/etc,volume-nocopy busybox ls /etc/passwd
+        volume rm v7 v8 v9
+    """,
 }
 
 

@@ -26,7 +26,7 @@ def _run(call: Invocation) -> int:
     try:
         container_id = create_container(app, flags, config)
     except WherryError as exc:
-        raise with_help(describe(exc), name) from exc
+        raise start_failure(exc, name) from exc
     if detached:
         app.out(container_id)
         return _start_detached(app, container_id, name)

@@ -7,6 +7,8 @@ import _signal  # type: ignore[import-not-found]  # typeshed has only the public
 import os
 import select
 
+from wherry.cli.errors import CommandFailed
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +21,8 @@ _KEPT = frozenset(
         _signal.SIGSEGV, _signal.SIGBUS, _signal.SIGFPE, _signal.SIGILL, _signal.SIGTRAP, _signal.SIGABRT,
     )
 )  # fmt: skip
+
+_FORCED_AT = 3
 
 
 class SignalRelay:
@@ -36,17 +40,18 @@ class SignalRelay:
         self._forward = forward
         self._resize = resize
         self._before: dict[int, object] = {}
+        self._terminations = 0
         self._read_end, self._write_end = -1, -1
 
     def __enter__(self) -> "SignalRelay":
         self._read_end, self._write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         _signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
         if self._resize is not None:
-            self._before[_signal.SIGWINCH] = _signal.signal(_signal.SIGWINCH, _noted)
+            self._before[_signal.SIGWINCH] = _signal.signal(_signal.SIGWINCH, self._noted)
         if self._forward is not None:
             for number in range(1, 32):
                 if number not in _KEPT:
-                    self._before[number] = _signal.signal(number, _noted)
+                    self._before[number] = _signal.signal(number, self._noted)
         return self
 
     def __exit__(
@@ -79,6 +84,10 @@ class SignalRelay:
             elif self._forward is not None:
                 self._forward(number)
 
-
-def _noted(number: int, frame: object) -> None:
-    """The handler: the number is already in the wake-up pipe."""
+    def _noted(self, number: int, frame: object) -> None:
+        """The handler; the number is already in the wake-up pipe. The third SIGINT or SIGTERM ends the command
+        wherever it is, for an engine that does not answer must not hold it (docker/cli)."""
+        if number in (_signal.SIGINT, _signal.SIGTERM):
+            self._terminations += 1
+            if self._terminations >= _FORCED_AT:
+                raise CommandFailed("\ngot 3 SIGTERM/SIGINTs, forcefully exiting")

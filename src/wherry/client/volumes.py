@@ -36,7 +36,7 @@ class Volumes:
         options: "dict[str, str] | None" = None,
         labels: "dict[str, str] | None" = None,
     ) -> "dict[str, Any]":
-        body = {"Name": name, "Driver": driver, "DriverOpts": options or {}, "Labels": labels or {}}
+        body = {"Name": name, "Driver": driver, "DriverOpts": options or {}, "Labels": labels or None}
         volume: dict[str, Any] = self._transport.request("POST", "/volumes/create", body=body).json()
         return volume
 

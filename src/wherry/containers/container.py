@@ -97,6 +97,7 @@ class MountPoint(Wire, omit_defaults=True):
     anonymous: bool = False
     explicit: bool = False
     create_source: bool = False
+    subpath: str = ""
     bind_options: BindOptions | None = None
     tmpfs_options: TmpfsOptions | None = None
 

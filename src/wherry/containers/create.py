@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 
 from wherry.containers import defaults, image_defaults, mounts, security_options, validate
 from wherry.containers.config import ContainerConfig, EndpointSettings, HostConfig, NetworkingConfig, argv
@@ -23,7 +24,7 @@ from wherry.images.image import Image
 from wherry.oci import platform as platforms
 from wherry.security import sysctls
 from wherry.snapshots.chain_id import ChainId
-from wherry.volumes.copy_up import copy_up, is_empty
+from wherry.volumes.copy_up import copy_up
 
 # A label or annotation of this name makes every start begin from the image again.
 EPHEMERAL = "io.wherry.ephemeral"
@@ -195,7 +196,7 @@ def _make_volumes(services: Services, record: Record, undo: ExitStack) -> None:
             undo.callback(services.volumes.remove, volume.name, force=True)
         undo.callback(services.volumes.release, volume.name, record.id)
         point.name, point.source = volume.name, volume.mountpoint
-        if not point.no_copy and not (volume.options or {}).get("type"):
+        if not point.no_copy:
             fill.append(point)
     if fill:
         _copy_up(services, record.id, fill)
@@ -204,9 +205,4 @@ def _make_volumes(services: Services, record: Record, undo: ExitStack) -> None:
 def _copy_up(services: Services, container_id: str, points: Sequence[MountPoint]) -> None:
     with services.snapshotter.mounted(container_id, readonly=True) as root_fd:
         for point in points:
-            volume_fd = os.open(point.source, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                if is_empty(volume_fd):
-                    copy_up(root_fd, point.destination, volume_fd)
-            finally:
-                os.close(volume_fd)
+            services.volumes.fill(point.name, container_id, partial(copy_up, root_fd, point.destination))

@@ -71,6 +71,9 @@ def _on_exited(services: Services, container: Container, event: dict[str, Any]) 
         return  # it never ran: the start failed, or an engine died before it could start it
     if not event.get("restarting"):
         services.endings.begin(container.id)
+        # Before anybody hears of the end: who starts next on such a volume is to find it as it was made. What the
+        # container has of the mount in its own namespace is not touched.
+        unmount_volumes(services, container)
     apply_exit(services, container, event)
     if not event.get("restarting") and container.record.host_config.auto_remove and not container.kept_for_restart:
         services.background(lambda: auto_remove(services, container))

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from wherry.containers.config import ContainerConfig, HostConfig, Mount
 from wherry.containers.container import MountPoint
 from wherry.containers.store import Registry
-from wherry.errors import InvalidParameter, Unimplemented
+from wherry.errors import InvalidParameter
 from wherry.volumes import mount_spec
 from wherry.volumes.local import DRIVER
 
@@ -125,10 +125,6 @@ def _volume_mount(mount: Mount, destination: str) -> MountPoint:
     if mount.source:
         mount_spec.check_volume_name(mount.source)
     options = mount.volume_options
-    subpath = options.subpath if options else ""
-    if subpath:
-        # A container that shares the volume could turn the path into a link between our look-up and the mount (S72).
-        raise Unimplemented("mount a subpath of a volume: not supported", hint="Mount the whole volume.")
     driver = options.driver_config.name if options and options.driver_config else ""
     return MountPoint(
         type="volume",
@@ -140,6 +136,7 @@ def _volume_mount(mount: Mount, destination: str) -> MountPoint:
         no_copy=options is not None and options.no_copy,
         anonymous=not mount.source,
         explicit=True,
+        subpath=_subpath(options.subpath) if options else "",
     )
 
 
@@ -162,10 +159,18 @@ def _image_mount(mount: Mount, destination: str) -> MountPoint:
     _refuse(mount, "bind_options", "volume_options", "tmpfs_options")
     if not mount.source:
         raise InvalidParameter("field Source must not be empty")
-    subpath = mount.image_options.subpath if mount.image_options else ""
-    if subpath:
-        raise Unimplemented("mount a subpath of an image: not supported", hint="Mount the whole image.")
-    return MountPoint(type="image", source=mount.source, destination=destination, rw=False, explicit=True)
+    subpath = _subpath(mount.image_options.subpath) if mount.image_options else ""
+    return MountPoint(
+        type="image", source=mount.source, destination=destination, rw=False, explicit=True, subpath=subpath
+    )
+
+
+def _subpath(path: str) -> str:
+    """A relative path that stays below; what it names is looked up at the start."""
+    cleaned = posixpath.normpath(path) if path else ""
+    if cleaned == ".." or cleaned.startswith(("/", "../")):
+        raise InvalidParameter("subpath must be a relative path within the volume")
+    return "" if cleaned == "." else cleaned
 
 
 _MOUNTS = {"bind": _bind_mount, "volume": _volume_mount, "tmpfs": _tmpfs_mount, "image": _image_mount}

@@ -8,8 +8,10 @@ from typing import Any
 
 from wherry.containers.container import MountPoint, Record
 from wherry.containers.security_options import SecurityOptions
-from wherry.errors import InvalidParameter, System
+from wherry.errors import InvalidParameter, System, Unimplemented
 from wherry.linux import mountinfo
+
+OWN_RUNTIME = "wherry"
 
 _SHARED = ("shared", "rshared")
 _SLAVE = ("slave", "rslave")
@@ -24,6 +26,11 @@ def build_mounts(
 ) -> list[dict[str, Any]]:
     """Every mount of the container, in the order in which they are made."""
     host = record.host_config
+    if host.runtime not in ("", OWN_RUNTIME) and any(p.subpath for p in record.mounts if p.type == "volume"):
+        raise Unimplemented(
+            f"mount a subpath of a volume: not with the runtime {host.runtime}",
+            hint="Another runtime looks the path up anew, and a container that shares the volume can redirect it.",
+        )
     user = [_mount_point(point, image_mounts) for point in record.mounts]
     user += [_tmpfs(path, options) for path, options in (host.tmpfs or {}).items()]
     taken = {entry["destination"] for entry in user}
@@ -101,10 +108,14 @@ def _mount_point(point: MountPoint, image_mounts: dict[str, list[str]]) -> dict[
             "type": "overlay",
             "source": "overlay",
             "destination": point.destination,
-            "options": ["ro", "lowerdir=" + ":".join(layers), "redirect_dir=nofollow", "metacopy=off", "index=off"],
+            "options": [
+                *("ro", "redirect_dir=nofollow", "metacopy=off", "index=off"),
+                *(f"lowerdir+={layer}" for layer in layers),  # one by one: a parameter has at most 255 bytes
+            ],
         }
     if point.type == "volume":
-        return _bind(point.source, point.destination, ["rbind", "rw" if point.rw else "ro", "rprivate"])
+        entry = _bind(point.source, point.destination, ["rbind", "rw" if point.rw else "ro", "rprivate"])
+        return entry | ({"subpath": point.subpath} if point.subpath else {})
     return _bind_mount(point)
 
 

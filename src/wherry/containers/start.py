@@ -32,6 +32,7 @@ from wherry.network.ipam import PoolExhausted
 from wherry.network.ports import PortBinding, PortUnavailable
 from wherry.runtime.failure import StartFailed
 from wherry.snapshots.chain_id import ChainId
+from wherry.snapshots.subpath import subpath
 
 _logger = get_logger(__name__)
 
@@ -245,7 +246,13 @@ def _image_mounts(services: Services, container: Container) -> dict[str, list[st
             image = services.images.resolve(point.source)
             if image.chain_id is None:
                 raise InvalidParameter(f"image {point.source} has no layers to mount")
-            result[point.destination] = services.snapshotter.view_layers(ChainId(image.chain_id))
+            layers = services.snapshotter.view_layers(ChainId(image.chain_id))
+            try:
+                result[point.destination] = subpath(layers, point.subpath) if point.subpath else layers
+            except OSError as exc:
+                raise InvalidParameter(
+                    f"cannot access path {point.subpath} of image {point.source}: {(exc.strerror or '').lower()}"
+                ) from exc
     return result
 
 

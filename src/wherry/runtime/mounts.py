@@ -12,6 +12,7 @@ import os
 import stat
 
 from wherry.linux import idmap, mount, mount_api
+from wherry.linux.filesystem import RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, openat2
 from wherry.linux.idmap import IdMapping
 from wherry.linux.mount_api import AT_FDCWD, FileSystemContext
 from wherry.record import TYPE_CHECKING
@@ -72,7 +73,7 @@ def _prepare_bind(
 ) -> PreparedMount:
     source = os.path.join(bundle, entry.get("source") or "")
     try:
-        pinned = os.open(source, os.O_PATH | os.O_CLOEXEC)
+        pinned = _pin(source, entry.get("subpath") or "")
     except OSError as exc:
         reason = os.strerror(exc.errno or 0).lower()
         raise RuntimeFailure(
@@ -102,6 +103,19 @@ def _prepare_bind(
     made = PreparedMount(destination, "bind", source, options)
     made.tree_fd, made.is_directory, made.is_proc = tree, is_directory, is_proc
     return made
+
+
+def _pin(source: str, subpath: str) -> int:
+    """An O_PATH descriptor of a bind's source, or of a path in it (``subpath`` of an entry is ours, not the
+    specification's). The one look-up pins it: the containers that share a volume may turn any name in it into a link
+    at any time (S38)."""
+    pinned = os.open(source, os.O_PATH | os.O_CLOEXEC)
+    if not subpath:
+        return pinned
+    try:
+        return openat2(pinned, subpath, os.O_PATH, resolve=RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS)
+    finally:
+        os.close(pinned)
 
 
 def _apply_attributes(tree: int, options: MountOptions) -> None:

@@ -6,6 +6,8 @@ Both sides are walked by descriptors: no path is looked up twice, no link is fol
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from wherry.linux.filesystem import open_in_root
 
@@ -31,6 +33,16 @@ def copy_up(root_fd: int, path: str, volume_fd: int) -> bool:
     finally:
         os.close(source)
     return True
+
+
+@contextmanager
+def open_directory(path: str) -> Iterator[int]:
+    """A directory's descriptor for the block."""
+    fd = os.open(path, _DIRECTORY)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def is_empty(directory_fd: int) -> bool:

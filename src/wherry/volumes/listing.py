@@ -44,7 +44,7 @@ def describe(volume: Volume) -> dict[str, Any]:
         "Labels": volume.labels,
         "Mountpoint": volume.mountpoint,
         "Name": volume.name,
-        "Options": volume.options,
+        "Options": dict(sorted(volume.options.items())) if volume.options is not None else None,
         "Scope": "local",
     }
 

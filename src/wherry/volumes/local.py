@@ -2,54 +2,25 @@
 
 <data_root>/volumes/                   0711
 <data_root>/volumes/<name>/_data       what containers see; its owner and mode are the content's
+<data_root>/volumes/<name>/filling     the first content while it is copied from an image; then it becomes _data
 <data_root>/volumes/.trash/            directories on their way out
 """
 
 import errno
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from wherry.errors import InvalidParameter, System
 from wherry.linux import mount, mountinfo
-from wherry.linux.filesystem import sync_directory
+from wherry.linux.filesystem import RENAME_EXCHANGE, renameat2, sync_directory, syncfs
 from wherry.snapshots.remove_tree import remove_tree
 from wherry.snapshots.usage import measure
+from wherry.volumes.local_options import failure, parse_mount
 
 DRIVER = "local"
-_OPTIONS = ("type", "device", "o", "size")
-
-
-def check_options(options: Mapping[str, str]) -> None:
-    """Docker's rules for ``--opt``: known keys only, type and device together."""
-    for key in options:
-        if key not in _OPTIONS:
-            raise InvalidParameter(f'create volume: invalid option: "{key}"')
-    if options.get("size"):
-        raise InvalidParameter("create volume: quota size requested but no quota support")
-    for key, needs in (("device", "type"), ("o", "device")):
-        if options.get(key) and not options.get(needs) and not (key == "o" and options.get("type")):
-            raise InvalidParameter(f"create volume: missing required option: {needs}")
-
-
-_FLAGS = {
-    "ro": mount.MS_RDONLY, "nosuid": mount.MS_NOSUID, "nodev": mount.MS_NODEV, "noexec": mount.MS_NOEXEC,
-    "sync": mount.MS_SYNCHRONOUS, "dirsync": mount.MS_DIRSYNC, "noatime": mount.MS_NOATIME,
-    "nodiratime": mount.MS_NODIRATIME, "relatime": mount.MS_RELATIME, "strictatime": mount.MS_STRICTATIME,
-    "bind": mount.MS_BIND, "rbind": mount.MS_BIND | mount.MS_REC,
-}  # fmt: skip
-_NO_FLAG = ("defaults", "rw", "suid", "dev", "exec", "async")
-
-
-def mount_flags(options: str) -> tuple[int, str]:
-    """The ``o`` of a volume, mount(8) style, as mount(2)'s flags and data."""
-    flags, data = 0, []
-    for word in filter(None, options.split(",")):
-        if word in _FLAGS:
-            flags |= _FLAGS[word]
-        elif word not in _NO_FLAG:
-            data.append(word)
-    return flags, ",".join(data)
+_CONTENT = "_data"
+_FILLING = "filling"
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class LocalDriver:
@@ -63,7 +34,7 @@ class LocalDriver:
 
     def path(self, name: str) -> str:
         """The mount point of a volume."""
-        return f"{self.root}/{name}/_data"
+        return f"{self.root}/{name}/{_CONTENT}"
 
     def create(self, name: str) -> str:
         """Make the directory; it is durable on return. One left by a crash is taken over."""
@@ -74,17 +45,13 @@ class LocalDriver:
 
     def mount(self, name: str, options: Mapping[str, str]) -> None:
         """Mount what the options say (``type``, ``device``, ``o``) on the volume's directory. Idempotent."""
-        if not options.get("type") or self._is_mounted(name):
+        wanted = parse_mount(options)
+        if wanted is None or self._is_mounted(name):
             return
-        flags, data = mount_flags(options.get("o", ""))
-        device, kind = options.get("device", ""), options["type"]
         try:
-            mount.mount(device, self.path(name), kind, flags, data)
+            mount.mount(wanted.device, self.path(name), wanted.kind, wanted.flags, wanted.data)
         except OSError as exc:
-            raise System(
-                f"error while mounting volume '{self.path(name)}': failed to mount local volume: mount {device}:"
-                f"{self.path(name)}, flags: {flags:#x}, data: {data}: {(exc.strerror or '').lower()}"
-            ) from exc
+            raise failure(wanted, self.path(name), (exc.strerror or "").lower()) from exc
 
     def unmount(self, name: str) -> None:
         """Take the mount away; containers that still have it keep it until they end. Idempotent."""
@@ -92,12 +59,46 @@ class LocalDriver:
             mount.umount(self.path(name), mount.MNT_DETACH | mount.UMOUNT_NOFOLLOW)
 
     def _is_mounted(self, name: str) -> bool:
-        return os.stat(self.path(name)).st_dev != os.stat(f"{self.root}/{name}").st_dev or any(
-            entry.mount_point == self.path(name) for entry in mountinfo.read()
-        )
+        # Not by st_dev: a bind may be of the same file system, and a dead server must not be asked.
+        return any(entry.mount_point == self.path(name) for entry in mountinfo.read())
+
+    def fill(self, name: str, write: Callable[[int], bool], *, durable: bool) -> None:
+        """Give an empty volume the content that ``write`` makes in the directory of the descriptor it gets.
+
+        All or nothing, also when the machine stops in between: the content is made beside the volume's directory and
+        takes its place in one step. ``write`` answers False when it has nothing.
+        """
+        parent = os.open(f"{self.root}/{name}", _DIRECTORY)
+        try:
+            remove_tree(parent, _FILLING.encode())  # what a crash left
+            os.mkdir(_FILLING, 0o755, dir_fd=parent)
+            made = os.open(_FILLING, _DIRECTORY, dir_fd=parent)
+            try:
+                written = write(made)
+                if written and durable:
+                    syncfs(made)
+            finally:
+                os.close(made)
+            if written:
+                renameat2(parent, _FILLING, parent, _CONTENT, RENAME_EXCHANGE)
+            try:
+                os.rmdir(_FILLING, dir_fd=parent)
+            except OSError as exc:
+                if not written or exc.errno != errno.ENOTEMPTY:
+                    raise
+                # Somebody wrote into the directory by hand meanwhile: theirs stays.
+                renameat2(parent, _FILLING, parent, _CONTENT, RENAME_EXCHANGE)
+            remove_tree(parent, _FILLING.encode())
+            os.fsync(parent)
+        finally:
+            os.close(parent)
 
     def discard(self, name: str) -> str | None:
-        """Move a volume's directory out of sight, atomically and durably; the path to hand to ``sweep``."""
+        """Move a volume's directory out of sight, atomically and durably; the path to hand to ``sweep``.
+
+        A mount on it goes first: the sweep deletes what is in the directory, never what is in the mount.
+        """
+        self.unmount(name)
         target = f"{self._trash}/{secrets.token_hex(8)}"
         try:
             os.rename(f"{self.root}/{name}", target)
@@ -119,6 +120,11 @@ class LocalDriver:
         try:
             if os.path.isdir(self.path(name)):
                 os.rmdir(self.path(name))
+            parent = os.open(f"{self.root}/{name}", _DIRECTORY)
+            try:
+                remove_tree(parent, _FILLING.encode())
+            finally:
+                os.close(parent)
             os.rmdir(f"{self.root}/{name}")
         except OSError as exc:
             if exc.errno not in (errno.ENOTEMPTY, errno.ENOTDIR):

@@ -57,6 +57,11 @@ def parse(spec: str) -> MountSpec:
             f'{_invalid(spec).message}: invalid mount config for type "{kind}": {exc.message}'
         ) from exc
     words = mode.split(",")
+    if source.startswith("/") and any(word in _COPY for word in words):
+        raise InvalidParameter(
+            f'{_invalid(spec).message}: invalid mount config for type "bind": field VolumeOptions must not be '
+            "specified"
+        )
     return MountSpec(
         source=posixpath.normpath(source) if source.startswith("/") else source,
         destination=destination,

@@ -14,7 +14,8 @@ Lock: ``_locks`` by volume name (rank 2 of metadata/locks.py).
 import secrets
 import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import msgspec
 
@@ -24,7 +25,9 @@ from wherry.log import get_logger
 from wherry.metadata.database import Database, Migration
 from wherry.metadata.locks import KeyedLocks
 from wherry.settings import Settings
-from wherry.volumes.local import DRIVER, LocalDriver, check_options
+from wherry.volumes.copy_up import is_empty, open_directory
+from wherry.volumes.local import DRIVER, LocalDriver
+from wherry.volumes.local_options import check_options
 from wherry.volumes.mount_spec import check_volume_name
 
 _logger = get_logger(__name__)
@@ -110,7 +113,7 @@ class Volumes:
         if not name:
             name, anonymous = secrets.token_hex(32), True
         check_volume_name(name)
-        check_options(options or {})
+        check_options(name, options or {})
         with self._locks.hold(name):
             found = self._find(name)
             if found is not None:
@@ -125,7 +128,7 @@ class Volumes:
                 name=name,
                 mountpoint=self.driver.create(name),
                 created_ns=time.time_ns(),
-                labels=dict(labels) if labels is not None else None,
+                labels=dict(labels) if labels else None,
                 options=dict(options) if options is not None else None,
                 anonymous=anonymous,
             )
@@ -183,6 +186,29 @@ class Volumes:
             self.driver.mount(name, volume.options or {})
             with self._users_lock:
                 self._mounted.setdefault(name, set()).add(container_id)
+
+    def fill(self, name: str, container_id: str, write: Callable[[int], bool]) -> None:
+        """Let ``write`` put the first content into a volume that is empty, for a container that is being made.
+
+        A plain volume of one user is filled as a whole or not at all, so that a crash leaves it empty for the next
+        one. Into one that others see already, or that is a mount, the content is written as it comes.
+        """
+        with self._mounted_for(name, container_id) as volume, self._locks.hold(name):
+            with open_directory(volume.mountpoint) as fd:
+                if not is_empty(fd):
+                    return
+                if (volume.options or {}).get("type") or self.users(name) != [container_id]:
+                    write(fd)
+                    return
+            self.driver.fill(name, write, durable=not volume.anonymous)
+
+    @contextmanager
+    def _mounted_for(self, name: str, container_id: str) -> Iterator[Volume]:
+        self.mount(name, container_id)
+        try:
+            yield self.get(name)
+        finally:
+            self.unmount(name, container_id)
 
     def unmount(self, name: str, container_id: str) -> None:
         """The container ended; the last one takes the mount away. Idempotent."""
