@@ -56,6 +56,7 @@ class Settings:
     ip_masq: bool = True
     icc: bool = True
     labels: tuple[str, ...] = ()
+    cdi_spec_dirs: tuple[str, ...] = ("/etc/cdi", "/var/run/cdi")
     hosts: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
     tls: bool = False

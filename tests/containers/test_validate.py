@@ -54,7 +54,7 @@ BAD_HOSTS: list[tuple[dict[str, Any], str]] = [
     ({"ulimits": [Ulimit("files", 10, 10)]}, "invalid ulimit type: files"),
     ({"cap_add": ["NOSUCH"]}, 'unknown capability: "CAP_NOSUCH"'),
     ({"device_cgroup_rules": ["c x:y r"]}, "invalid device cgroup rule format: 'c x:y r'"),
-    ({"device_requests": [DeviceRequest(capabilities=[["gpu"]])]}, 'could not select device driver "" with capabi'),
+    ({"device_requests": [DeviceRequest(capabilities=[["tpu"]])]}, 'could not select device driver "" with capabi'),
     ({"pid_mode": "nobody"}, "invalid PID mode: nobody"),
     ({"ipc_mode": "nobody"}, "invalid IPC mode: nobody"),
     ({"uts_mode": "nobody"}, "invalid UTS mode: nobody"),

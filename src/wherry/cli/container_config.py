@@ -70,7 +70,9 @@ def container_config(flags: Flags, image: str, command: list[str]) -> "dict[str,
 
         host["CapAdd"], host["CapDrop"] = effective(flags.many("cap-add"), flags.many("cap-drop"))
     if flags.changed("gpus"):
-        host["DeviceRequests"] = [{"Driver": "", "Count": -1, "Capabilities": [["gpu"]], "Options": {}}]
+        from wherry.cli.device_values import parse_gpus
+
+        host["DeviceRequests"] = [parse_gpus(text) for text in flags.many("gpus")]
     _set_restart(host, flags)
     _set_logging(host, flags)
     _set_rare(config, host, flags)
@@ -246,7 +248,10 @@ def _set_devices(host: "dict[str, Any]", flags: Flags) -> None:
     from wherry.cli import device_values
 
     if flags.changed("device"):
-        host["Devices"] = [device_values.parse_device(text) for text in flags.many("device")]
+        named = [text for text in flags.many("device") if device_values.is_cdi_name(text)]
+        if named:
+            host.setdefault("DeviceRequests", []).append({"Driver": "cdi", "DeviceIDs": named})
+        host["Devices"] = [device_values.parse_device(text) for text in flags.many("device") if text not in named]
     for name, field, parse in (
         ("blkio-weight-device", "BlkioWeightDevice", device_values.parse_weight_device),
         ("device-read-bps", "BlkioDeviceReadBps", device_values.parse_rate_device),

@@ -1,5 +1,6 @@
 """Values of the device options: ``--device``, ``--device-cgroup-rule``, ``--device-read-bps`` and their like."""
 
+from wherry.cli.csv_fields import split_fields
 from wherry.cli.values import parse_bytes, parse_uint
 
 TYPE_CHECKING = False
@@ -106,3 +107,47 @@ def parse_device(text: str) -> "dict[str, str]":
     if not target.startswith("/"):
         raise ValueError(f"{target} is not an absolute path")
     return {"PathOnHost": source, "PathInContainer": target, "CgroupPermissions": permissions}
+
+
+def is_cdi_name(text: str) -> bool:
+    """``vendor.com/class=name`` (Container Device Interface) rather than a path."""
+    kind, equals, name = text.partition("=")
+    vendor, slash, group = kind.partition("/")
+    return bool(vendor[:1].isalpha() and slash and group[:1].isalpha() and "/" not in group and equals and name)
+
+
+def parse_gpus(text: str) -> "dict[str, Any]":
+    """``all``, a number, or ``device=0,driver=nvidia,capabilities=compute`` as the API's DeviceRequest."""
+    request: dict[str, Any] = {"Driver": "", "Count": 0, "Capabilities": [["gpu"]], "Options": {}}
+    seen = set()
+    for field in split_fields(text):
+        key, equals, value = field.partition("=")
+        if not equals:
+            key, value = "count", field
+        if key in seen:
+            raise ValueError(f"gpu request key '{key}' can be specified only once")
+        seen.add(key)
+        if key == "count":
+            request["Count"] = _count(value)
+        elif key == "driver":
+            request["Driver"] = value
+        elif key == "device":
+            request["DeviceIDs"] = value.split(",")
+        elif key == "capabilities":
+            request["Capabilities"] = [[*value.split(","), "gpu"]]
+        elif key == "options":
+            request["Options"] = dict(option.partition("=")[::2] for option in split_fields(value))
+        else:
+            raise ValueError(f"unexpected key '{key}' in '{field}'")
+    if "count" not in seen and "device" not in seen:
+        request["Count"] = 1
+    return request
+
+
+def _count(text: str) -> int:
+    if text == "all":
+        return -1
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f'invalid count ({text}): value must be either "all" or an integer') from None

@@ -124,7 +124,10 @@ def parse_ulimit(text: str) -> "dict[str, str | int]":
 
 
 def check_gpus(text: str) -> str:
-    """Anything but nothing; whether a driver can serve it is the engine's to say."""
+    """The form; whether there is such a device is the engine's to say."""
+    from wherry.cli.device_values import parse_gpus  # start-up cost: rare
+
     if not text:
         raise ValueError("EOF")
+    parse_gpus(text)
     return text

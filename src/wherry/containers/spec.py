@@ -7,6 +7,7 @@ zygote reads it without msgspec.
 from dataclasses import dataclass, field
 from typing import Any
 
+from wherry.containers import cdi
 from wherry.containers.config import argv
 from wherry.containers.container import Record
 from wherry.containers.security_options import parse as parse_security
@@ -73,6 +74,7 @@ def build_spec(record: Record, inputs: SpecInputs) -> dict[str, Any]:
         spec["hostname"] = record.config.hostname
         if record.config.domainname:
             spec["domainname"] = record.config.domainname
+    cdi.apply(spec, host.device_requests or (), inputs.settings.cdi_spec_dirs)
     return spec
 
 

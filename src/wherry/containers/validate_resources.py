@@ -3,6 +3,7 @@
 import os
 import re
 
+from wherry.containers.cdi import check_requests
 from wherry.containers.config import HostConfig, Resources, Ulimit
 from wherry.errors import InvalidParameter
 
@@ -30,12 +31,7 @@ def check_resources(resources: Resources, *, current: Resources | None = None) -
     for device in resources.devices or ():
         if not set(device.cgroup_permissions) <= set("rwm"):
             raise InvalidParameter(f"invalid device mode: {device.cgroup_permissions}")
-    if resources.device_requests:
-        raise InvalidParameter(
-            'could not select device driver "" with capabilities: '
-            + str(resources.device_requests[0].capabilities or []).replace("'", "").replace(",", ""),
-            hint="Pass the device nodes with --device.",
-        )
+    check_requests(resources.device_requests or ())
 
 
 def check_host_limits(host: HostConfig) -> None:

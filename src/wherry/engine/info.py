@@ -131,7 +131,7 @@ def info(engine: Engine) -> dict[str, Any]:
         "RuncCommit": {"ID": __version__},
         "InitCommit": {"ID": __version__},
         "SecurityOptions": ["name=seccomp,profile=builtin", "name=cgroupns"],
-        "CDISpecDirs": [],
+        "CDISpecDirs": list(settings.cdi_spec_dirs),
         "FirewallBackend": {"Driver": "nftables"},
         "Warnings": None,
     }
