@@ -231,8 +231,10 @@ def test_a_registry_with_passwords_wants_one(service: Service) -> None:
         ("nosuch", "An image does not exist locally with the tag: nosuch"),
     ],
 )
-def test_what_is_not_here_cannot_be_pushed(service: Service, name: str, message: str) -> None:
-    loaded(service, simple_image("here", layers=1), "here:v2")
+def test_what_is_not_here_cannot_be_pushed(service: Service, registry: FakeRegistry, name: str, message: str) -> None:
+    name = name.replace("here", f"{registry.host}/here")
+    message = message.replace("here", f"{registry.host}/here")
+    loaded(service, simple_image("here", layers=1), f"{registry.host}/here:v2")
     with pytest.raises(NotFound, match=message):
         push(service, name)
 

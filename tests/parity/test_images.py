@@ -18,7 +18,7 @@ SCRIPTS = {
         images -f bad
         images -f nosuch=1
         images -f reference=busybox --format '{{.Repository}}:{{.Tag}} {{.Size}}'
-        images --format '{{json .}}'
+        images --format '{{.Repository}} {{.SharedSize}} {{.UniqueSize}} {{.VirtualSize}} {{.CreatedSince}}'
         images --format '{{.Nosuch}}'
         images --format '{{'
         images --format 'table {{.ID}}\\t{{.Repository}}'
@@ -55,10 +55,31 @@ SCRIPTS = {
         load -i {files}/saved.tar
         load -q -i {files}/saved.tar
     """,
+    "push and search": """
+        push nosuch
+        push -a nosuch
+        push -a busybox:latest
+        push BAD
+        push busybox@sha256:0000000000000000000000000000000000000000000000000000000000000000
+        ; tag busybox 127.0.0.1:1/x:1
+        push 127.0.0.1:1/x
+        push 127.0.0.1:1/x:1
+        ; rmi 127.0.0.1:1/x:1
+        ~ search 127.0.0.1:1/x
+        search -f nosuch 127.0.0.1:1/x
+        search -f stars=x 127.0.0.1:1/x
+        =1 Error response from daemon: invalid filter 'stars=x'
+        search -f nosuch=x 127.0.0.1:1/x
+        =1 Error response from daemon: invalid filter 'nosuch'
+        search --limit x 127.0.0.1:1/x
+        save nosuch
+        save busybox:nosuch
+        tag busybox sha256:x
+    """,
     "pull": """
         pull Bad
         ~ pull nosuch.invalid:1/x:y
-        ~ pull 127.0.0.1:1/x
+        pull 127.0.0.1:1/x
         pull 127.0.0.1:1/x@sha256:bad
         pull -a 127.0.0.1:1/x:y
         pull --platform bad/x/y/z busybox

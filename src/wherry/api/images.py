@@ -4,12 +4,14 @@ import msgspec
 
 from wherry.api.archive import buffered
 from wherry.api.filters import parse_filters
+from wherry.api.image_documents import inspection, summary
 from wherry.api.request import Request
 from wherry.api.response import TAR, Response, json_response
 from wherry.api.router import Route
 from wherry.api.streams import progress_stream
-from wherry.errors import InvalidParameter, Unimplemented
+from wherry.errors import InvalidParameter
 from wherry.images.service import Images
+from wherry.oci import reference as references
 from wherry.oci.platform import Platform, normalise
 from wherry.oci.platform import parse as parse_platform
 from wherry.registry.credentials import parse_header
@@ -33,13 +35,15 @@ def _platform(request: Request) -> Platform | None:
 
 def _list(images: Images, request: Request) -> Response:
     query = request.query
-    return json_response(
-        images.summaries(
-            parse_filters(query.text("filters"), _LIST_FILTERS),
-            all=query.flag("all"),
-            shared_size=query.flag("shared-size"),
-        )
+    found = images.summaries(
+        parse_filters(query.text("filters"), _LIST_FILTERS),
+        all=query.flag("all"),
+        shared_size=query.flag("shared-size"),
+        count_containers=request.version >= (1, 51),
+        described=request.version >= (1, 48),
+        manifests=query.flag("manifests"),
     )
+    return json_response([summary(document, request.version) for document in found])
 
 
 def _create(images: Images, request: Request) -> None:
@@ -56,8 +60,10 @@ def _pull(images: Images, request: Request) -> None:
         reference += ("@" if ":" in tag else ":") + tag
     platform = _platform(request)
     auth = parse_header(request.headers.get("x-registry-auth", ""))
+    parsed = references.parse(reference)
+    pull = images.pull if parsed.tag or parsed.digest else images.pull_all
     with progress_stream(request) as stream:
-        images.pull(
+        pull(
             reference, platform=platform, auth=auth, progress=stream.write, cancelled=request.disconnected
         )  # fmt: skip
 
@@ -107,7 +113,9 @@ def _send_archive(images: Images, request: Request, names: list[str]) -> None:
 
 
 def _inspect(images: Images, request: Request) -> Response:
-    return json_response(images.inspect(request.params["name"], _platform(request)))
+    manifests = request.query.flag("manifests")
+    document = images.inspect(request.params["name"], _platform(request), manifests=manifests)
+    return json_response(inspection(document, request.version))
 
 
 def _history(images: Images, request: Request) -> Response:
@@ -131,11 +139,12 @@ def _prune(images: Images, request: Request) -> Response:
     return json_response(images.prune(parse_filters(request.query.text("filters"), _PRUNE_FILTERS)))
 
 
-def _search(_: Images, request: Request) -> Response:
-    raise Unimplemented(
-        "image search is not supported by this engine",
-        hint="Search on the registry's own site; the search API that Docker uses belongs to docker.io alone.",
-    )
+def _search(images: Images, request: Request) -> Response:
+    query = request.query
+    limit = query.number("limit")
+    filters = parse_filters(query.text("filters"))
+    auth = parse_header(request.headers.get("x-registry-auth", ""))
+    return json_response(images.search(query.text("term"), limit=limit, filters=filters, auth=auth))
 
 
 def _push(images: Images, request: Request) -> None:

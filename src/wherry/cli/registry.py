@@ -104,6 +104,7 @@ ROOT: dict[str, tuple[str, str, str]] = {
     "push": IMAGE["push"],
     "rmi": IMAGE["rm"],
     "save": IMAGE["save"],
+    "search": ("search", "SEARCH", "Search Docker Hub for images"),
     "serve": ("serve", "SERVE", "Run the engine in the foreground, or keep its socket in the background"),
     "tag": IMAGE["tag"],
     "version": ("version", "VERSION", "Show the wherry version information"),

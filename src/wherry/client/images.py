@@ -50,6 +50,15 @@ class Images:
         path = f"/images/{quote(repository, b'/:')}/push"
         return self._transport.request("POST", path, query=query, headers=headers).json_lines()
 
+    def search(
+        self, term: str, *, limit: int = 0, filters: "Filters | None" = None, registry_auth: str = ""
+    ) -> "Rows":
+        """What a registry, docker.io if the term names none, finds for a term."""
+        query: Query = {"term": term, "limit": str(limit) if limit else None, "filters": filters or None}
+        headers = {"X-Registry-Auth": registry_auth} if registry_auth else {}
+        rows: Rows = self._transport.request("GET", "/images/search", query=query, headers=headers).json()
+        return rows
+
     def import_(
         self,
         source: str,

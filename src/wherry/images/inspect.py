@@ -7,6 +7,7 @@ import msgspec
 
 from wherry.images.image import Image
 from wherry.images.list import created_at, timestamp
+from wherry.images.manifest_summary import descriptor
 from wherry.images.stores import Stores
 from wherry.oci.image_config import ContainerConfig
 
@@ -35,11 +36,7 @@ def inspect(image: Image, stores: Stores) -> dict[str, Any]:
         "GraphDriver": {"Name": stores.snapshotter.name, "Data": _graph_data(image, stores)},
         "RootFS": {"Type": "layers", "Layers": list(config.diff_ids)},
         "Metadata": {"LastTagTime": _rfc3339(image.tagged_at) if image.tagged_at else _ZERO_TIME},
-        "Descriptor": {
-            "mediaType": image.manifest_media_type,
-            "digest": image.manifest_digest,
-            "size": stores.content.size(image.manifest_digest),
-        },
+        "Descriptor": descriptor(image, stores),
     }
     if config.variant:
         document["Variant"] = config.variant

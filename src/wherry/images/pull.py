@@ -25,11 +25,12 @@ from wherry.oci.image_config import ImageConfig, check_layer_count, decode_image
 from wherry.oci.index import MAX_NESTING, decode_index
 from wherry.oci.manifest import InvalidManifest, Manifest, decode_manifest, media_type_of
 from wherry.oci.platform import Platform, best_match, host_platform, matches
-from wherry.oci.reference import Reference
+from wherry.oci.reference import Reference, from_repository
 from wherry.registry.blobs import fetch_blob
 from wherry.registry.client import Repository
 from wherry.registry.credentials import AuthConfig
 from wherry.registry.manifests import FetchedManifest, fetch_manifest, head_manifest
+from wherry.registry.tags import list_tags
 from wherry.settings import Settings
 from wherry.snapshots.chain_id import ChainId, chain_ids
 from wherry.snapshots.snapshotter import LayerRejected, SnapshotFailed
@@ -70,12 +71,37 @@ def pull(
     """Pull ``reference`` (with a tag or digest). Raises the errors of ``registry.errors`` with Docker's texts."""
     sink = ProgressSink(progress, cancelled)
     repository = stores.registry.repository(reference, auth)
-    worker = _Pull(stores, reference, repository, platform, sink, cancelled)
+    image, newer = _pull_one(_Pull(stores, reference, repository, platform, sink, cancelled), stores, sink)
+    _conclude(stores, reference, sink, newer=newer, labels=_labels(image.config))
+    return image
+
+
+def pull_all(
+    stores: Stores,
+    reference: Reference,
+    *,
+    platform: Platform | None,
+    auth: AuthConfig | None,
+    progress: Progress,
+    cancelled: threading.Event,
+) -> None:
+    """Pull every tag that the registry lists for the repository, one after the other; the first failure ends it."""
+    sink = ProgressSink(progress, cancelled)
+    repository = stores.registry.repository(reference, auth)
+    newer = False
+    for name in stores.registry.retry.call(lambda: list_tags(repository), cancelled):
+        tagged = from_repository(reference.repository, tag=name)
+        worker = _Pull(stores, tagged, repository, platform, sink, cancelled)
+        newer = _pull_one(worker, stores, sink)[1] or newer
+    _conclude(stores, reference, sink, newer=newer, labels={})
+
+
+def _pull_one(worker: "_Pull", stores: Stores, sink: ProgressSink) -> tuple[Image, bool]:
+    """The image, and whether anything had to be fetched for it."""
     current = worker.up_to_date()
     if current is not None:
         image, digest = current
         worker.announce()
-        status = f"Image is up to date for {reference.familiar}"
     else:
         try:
             with stores.content.leases.lease() as lease:
@@ -85,12 +111,16 @@ def pull(
             raise
         finally:
             sink.raise_failure()
-        status = f"Downloaded newer image for {reference.familiar}"
     sink.message(f"Digest: {digest}")
-    sink.message(f"Status: {status}")
+    return image, current is None
+
+
+def _conclude(
+    stores: Stores, reference: Reference, sink: ProgressSink, *, newer: bool, labels: dict[str, str]
+) -> None:
+    sink.message(f"Status: {'Downloaded newer image' if newer else 'Image is up to date'} for {reference.familiar}")
     sink.raise_failure()
-    stores.publish("image", "pull", reference.familiar, {"name": reference.familiar_name, **_labels(image.config)})
-    return image
+    stores.publish("image", "pull", reference.familiar, {"name": reference.familiar_name, **labels})
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,10 @@ def push(
         raise InvalidParameter("cannot push a digest reference")
     sink = ProgressSink(progress, cancelled)
     sink.message(f"The push refers to repository [{reference.repository}]")
-    for named, image_id in _tags(stores, reference):
+    tags = _tags(stores, reference)
+    repository = stores.registry.repository(reference, auth)
+    stores.registry.retry.call(repository.ping, cancelled)
+    for named, image_id in _wanted(reference, tags):
         image = stores.image(image_id)
         if platform is not None and not matches(platform, image.config.platform):
             raise PlatformNotHere(
@@ -61,14 +64,15 @@ def push(
                 f"({platform})"
             )
         try:
-            _Push(stores, named, stores.registry.repository(named, auth), sink, cancelled).run(image_id)
+            _Push(stores, named, repository, sink, cancelled).run(image_id)
         finally:
             sink.raise_failure()
         attributes = {"name": named.familiar_name, **(image.config.defaults.labels or {})}
         stores.publish("image", "push", named.familiar, attributes)
 
 
-def _tags(stores: Stores, reference: Reference) -> list[tuple[Reference, ImageId]]:
+def _tags(stores: Stores, reference: Reference) -> dict[str, ImageId]:
+    """The repository's tags; raises NotTagged when there are none, before the registry is asked anything."""
     found = {
         tag: record.id
         for record in stores.images.all()
@@ -77,11 +81,15 @@ def _tags(stores: Stores, reference: Reference) -> list[tuple[Reference, ImageId
     }
     if not found:
         raise NotTagged(f"An image does not exist locally with the tag: {reference.familiar_name}")
+    return found
+
+
+def _wanted(reference: Reference, tags: dict[str, ImageId]) -> list[tuple[Reference, ImageId]]:
     if reference.tag is None:
-        return [(from_repository(reference.repository, tag=tag), found[tag]) for tag in sorted(found)]
-    if reference.tag not in found:
+        return [(from_repository(reference.repository, tag=tag), tags[tag]) for tag in sorted(tags)]
+    if reference.tag not in tags:
         raise NotTagged(f"tag does not exist: {reference.familiar}")
-    return [(reference, found[reference.tag])]
+    return [(reference, tags[reference.tag])]
 
 
 class _Push:
@@ -109,7 +117,6 @@ class _Push:
             with content.leases.lease() as lease:
                 for digest in (image_id, record.manifest_digest, *(layer.blob_digest for layer in record.layers)):
                     lease.add(digest)
-                self._retry(self._repository.ping)
                 stored = content.read(record.manifest_digest)
                 manifest = decode_manifest(stored)
                 layers = self._layers(record, lease, made)

@@ -110,10 +110,14 @@ def _untag_reference(stores: Stores, record: ImageRecord, name: str, removed: Re
 
 
 def _untag_all(stores: Stores, record: ImageRecord, removed: Removed) -> None:
-    for repository, tag in record.tags:
-        _untag(stores, record, repository, tag, removed)
-    for repository, digest in record.digests:
-        _forget_digest(stores, record, repository, digest, removed)
+    """Every name goes, tags and digests in one order as Docker lists them."""
+    names = [references.from_repository(repository, tag=tag) for repository, tag in record.tags]
+    names += [references.from_repository(repository, digest=digest) for repository, digest in record.digests]
+    for name in sorted(names, key=str):
+        if name.digest is not None:
+            _forget_digest(stores, record, name.repository, name.digest, removed)
+        else:
+            _untag(stores, record, name.repository, name.tag or references.DEFAULT_TAG, removed)
 
 
 def _untag(stores: Stores, record: ImageRecord, repository: str, tag: str, removed: Removed) -> None:

@@ -9,8 +9,9 @@ import tarfile
 from collections.abc import Iterable, Sequence
 from typing import Any, BinaryIO, Final
 
-from wherry.errors import InvalidParameter
+from wherry.errors import InvalidParameter, NotFound
 from wherry.images.create import describe
+from wherry.images.image import ImageNotFound
 from wherry.images.list import created_at
 from wherry.images.resolve import is_id, resolve
 from wherry.images.store import ImageRecord
@@ -58,10 +59,19 @@ def _choose(stores: Stores, names: Sequence[str], platform: Platform | None) -> 
             add(image_id, reference)
         if whole:
             continue
-        image = resolve(stores, name, platform)
+        try:
+            image = resolve(stores, name, platform)
+        except ImageNotFound:
+            raise _unknown(name) from None
         parsed = None if is_id(name, image.id) else references.parse(name).with_default_tag()
         add(image.id, parsed if parsed is not None and parsed.digest is None else None)
     return chosen
+
+
+def _unknown(name: str) -> NotFound:
+    """Docker's texts here are others than everywhere else."""
+    tagged = references.parse(name).tag or references.parse(name).digest
+    return NotFound("reference does not exist" if tagged else f"No such image: {name}")
 
 
 def _whole_repository(stores: Stores, name: str) -> list[tuple[str, Reference]]:

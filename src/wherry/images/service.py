@@ -14,7 +14,9 @@ from wherry.images.download import Downloads
 from wherry.images.image import ContainersUsing, Image, Progress, Publish
 from wherry.images.import_ import import_image
 from wherry.images.load import load
-from wherry.images.pull import pull
+from wherry.images.manifest_summary import descriptor
+from wherry.images.manifest_summary import manifests as summarise
+from wherry.images.pull import pull, pull_all
 from wherry.images.push import push
 from wherry.images.resolve import resolve
 from wherry.images.save import save
@@ -27,6 +29,7 @@ from wherry.oci.image_config import ContainerConfig, History
 from wherry.oci.platform import Platform
 from wherry.registry.client import RegistryClient
 from wherry.registry.credentials import AuthConfig
+from wherry.registry.search import Found, search
 from wherry.settings import Settings
 from wherry.snapshots.snapshotter import Snapshotter
 
@@ -100,6 +103,25 @@ class Images:
             cancelled=cancelled or threading.Event(),
         )
 
+    def pull_all(
+        self,
+        repository: str,
+        *,
+        platform: Platform | None = None,
+        auth: AuthConfig | None = None,
+        progress: Progress,
+        cancelled: threading.Event | None = None,
+    ) -> None:
+        """Pull every tag of a repository, which is named without one."""
+        pull_all(
+            self._stores,
+            references.parse(repository),
+            platform=platform,
+            auth=auth,
+            progress=progress,
+            cancelled=cancelled or threading.Event(),
+        )
+
     def push(
         self,
         reference: str,
@@ -118,6 +140,12 @@ class Images:
             progress=progress,
             cancelled=cancelled or threading.Event(),
         )
+
+    def search(
+        self, term: str, *, limit: int | None = None, filters: Filters | None = None, auth: AuthConfig | None = None
+    ) -> Sequence[Found]:
+        """Ask the registry that the term begins with, else docker.io."""
+        return search(self._stores.settings, term, limit=limit, filters=filters, auth=auth)
 
     def load(self, stream: BinaryIO, *, progress: Progress, platform: Platform | None = None) -> Sequence[Image]:
         """Load an archive of ``save``, of skopeo, or of other tools of the OCI."""
@@ -202,22 +230,33 @@ class Images:
         all: bool = False,
         shared_size: bool = False,
         count_containers: bool = False,
+        described: bool = False,
+        manifests: bool = False,
     ) -> Sequence[dict[str, Any]]:
-        """Docker's ImageSummary objects; what is not asked for is -1, as there."""
+        """Docker's ImageSummary objects; what is not asked for is -1 or left out, as there."""
         images = self.list_images(filters, all=all)
         shared = self._shared_sizes() if shared_size else {}
         return [
-            listing.summary(
-                image,
-                shared_size=shared.get(image.id, -1),
-                containers=len(self._stores.containers_using(image.id)) if count_containers else -1,
-            )
+            {
+                **listing.summary(
+                    image,
+                    shared_size=shared.get(image.id, -1),
+                    containers=len(self._stores.containers_using(image.id)) if count_containers else -1,
+                ),
+                **({"Descriptor": descriptor(image, self._stores)} if described else {}),
+                **self._manifests(image, wanted=manifests),
+            }
             for image in images
         ]
 
-    def inspect(self, name: str, platform: Platform | None = None) -> dict[str, Any]:
+    def inspect(self, name: str, platform: Platform | None = None, *, manifests: bool = False) -> dict[str, Any]:
         """Docker's ImageInspect object."""
-        return inspecting.inspect(self.resolve(name, platform), self._stores)
+        image = self.resolve(name, platform)
+        return inspecting.inspect(image, self._stores) | self._manifests(image, wanted=manifests)
+
+    def _manifests(self, image: Image, *, wanted: bool) -> dict[str, Any]:
+        record = self._stores.images.get(image.id) if wanted else None
+        return {"Manifests": summarise(image, record, self._stores)} if record is not None else {}
 
     def history(self, name: str, platform: Platform | None = None) -> Sequence[dict[str, Any]]:
         """Docker's HistoryResponseItem objects, newest first."""

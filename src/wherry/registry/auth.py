@@ -123,7 +123,7 @@ class Authenticator:
 
     def _answer(self, challenge: Challenge, scope: str) -> str:
         if challenge.scheme == "basic":
-            return _basic(self._auth) if self._auth.username else ""
+            return basic_authorization(self._auth) if self._auth.username else ""
         key = self._key(challenge, scope)
         token = self._tokens.get(key)
         if token is None:
@@ -165,7 +165,7 @@ class Authenticator:
         else:
             if self._auth.username:
                 query.append(("account", self._auth.username))
-                headers["Authorization"] = _basic(self._auth)
+                headers["Authorization"] = basic_authorization(self._auth)
             joined = key.realm + ("&" if "?" in key.realm else "?") + urllib.parse.urlencode(query)
             response = self._transport.request_url("GET", joined, headers)
         with response:
@@ -201,7 +201,8 @@ def _refusal(response: Response, body: bytes | None = None) -> str:
     return f"unauthorized: {message}" if message else "unauthorized: authentication required"
 
 
-def _basic(auth: AuthConfig) -> str:
+def basic_authorization(auth: AuthConfig) -> str:
+    """The ``Authorization`` header of a user name and a password."""
     return "Basic " + base64.b64encode(f"{auth.username}:{auth.password}".encode()).decode()
 
 

@@ -15,6 +15,7 @@ from wherry.settings import Settings
 
 DOCKER_HUB: Final = "docker.io"
 _DOCKER_HUB_HOST: Final = "registry-1.docker.io"
+_DOCKER_HUB_INDEX: Final = "index.docker.io"
 
 TOKEN_REALMS: Final = {
     _DOCKER_HUB_HOST: frozenset({"auth.docker.io"}),
@@ -57,6 +58,12 @@ def endpoints_for(domain: str, settings: Settings) -> list[Endpoint]:
         return [_endpoint(domain, insecure, settings.token_realms)]
     mirrors = [_mirror(url, insecure) for url in settings.registry_mirrors]
     return [*mirrors, _endpoint(_DOCKER_HUB_HOST, insecure, settings.token_realms)]
+
+
+def search_endpoint(domain: str, settings: Settings) -> Endpoint:
+    """Where a registry answers searches: its own host, and for docker.io the index's."""
+    host = _DOCKER_HUB_INDEX if domain == DOCKER_HUB else domain
+    return _endpoint(host, settings.insecure_registries, settings.token_realms)
 
 
 def _endpoint(host: str, insecure: Sequence[str], realms: Mapping[str, str]) -> Endpoint:

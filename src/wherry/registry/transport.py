@@ -151,7 +151,8 @@ class Transport:
                     method, origin, self.endpoint.prefix + path, headers, authorization, home=origin, body=body
                 )
             except ConnectionFailed as exc:
-                if last is None or not isinstance(exc.__cause__, ConnectionRefusedError):
+                # Of two refusals Docker tells the last one; another failure says more than a refusal.
+                if last is None or not _refused(exc) or _refused(last):
                     last = exc
                 continue
             self._scheme = scheme
@@ -314,7 +315,7 @@ class Transport:
         except (OSError, http.client.HTTPException) as exc:
             if sock is not None:
                 sock.close()
-            url = shown if foreign else f"{origin}/v2/"
+            url = shown if foreign or "/v2/" not in shown else f"{origin}/v2/"
             raise from_network(exc, url=url, host=first.host, address=address) from exc
         except BaseException:
             if sock is not None:
@@ -327,3 +328,7 @@ class Transport:
             if context is None:
                 context = self._contexts[verify] = ssl_context(self.endpoint.certificates, verify=verify)
             return context
+
+
+def _refused(exc: ConnectionFailed) -> bool:
+    return isinstance(exc.__cause__, ConnectionRefusedError)
