@@ -144,7 +144,7 @@ def test_a_dead_registry_is_told_as_docker_does(service: Service) -> None:
         with pytest.raises(Unavailable) as caught:
             service.pull(f"127.0.0.1:{port}/app:v1")
     assert str(caught.value) == (
-        f'Get "https://127.0.0.1:{port}/v2/": dial tcp 127.0.0.1:{port}: connect: connection refused'
+        f'Get "http://127.0.0.1:{port}/v2/": dial tcp 127.0.0.1:{port}: connect: connection refused'
     )
 
 
