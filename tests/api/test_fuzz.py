@@ -49,6 +49,7 @@ def _mutated(draw: st.DrawFn) -> bytes:
 @example(data=b"")
 @example(data=b"GET http:// HTTP/1.1\r\nHost: x\r\n\r\n")
 @example(data=b"GET * HTTP/1.1\r\nHost: x\r\n\r\n")
+@example(data=b"HEAD /a%7Fb HTTP/1.1\r\nHost: x\r\n\r\n")
 @example(data=b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n")
 def test_s98_no_bytes_make_the_server_fail(fuzzed: Served, caplog: pytest.LogCaptureFixture, data: bytes) -> None:
     caplog.clear()

@@ -48,6 +48,7 @@ class Connection:
         self._poll = select.poll()
         self._poll.register(sock, select.POLLIN)
         self._received_head = bytearray()
+        self._bodiless = False
 
     # -- requests
 
@@ -63,6 +64,7 @@ class Connection:
         while True:
             event = self._next_event()
             if isinstance(event, h11.Request):
+                self._bodiless = event.method == b"HEAD"
                 self._check_framing(event)
                 return event
             if isinstance(event, h11.ConnectionClosed):
@@ -129,9 +131,9 @@ class Connection:
         self._write(self._head(status, headers))
 
     def send_whole(self, status: int, headers: Headers, body: bytes) -> None:
-        """Write head, body and end in one system call."""
+        """Write head, body and end in one system call; the answer to HEAD has none, whatever its length says."""
         parts = [self._head(status, headers)]
-        if body:
+        if body and not self._bodiless:
             parts.append(self._h11.send(h11.Data(data=body)) or b"")
         parts.append(self._h11.send(h11.EndOfMessage()) or b"")
         self._write(b"".join(parts))

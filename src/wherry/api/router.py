@@ -39,11 +39,13 @@ class Router:
     def __init__(self) -> None:
         # Buckets by method and first path segment keep a look-up to a handful of regex matches.
         self._buckets: dict[tuple[str, str], list[tuple[re.Pattern[str], BoundHandler]]] = {}
+        self.routes: list[tuple[str, str]] = []  # (method, pattern), in the order of the look-up
 
     def add(self, context: S, routes: Iterable[Route[S]]) -> None:
         """Add a group of routes with the part of the engine that it works on."""
         for route in routes:
             key = (route.method, route.pattern.split("/", 2)[1])
+            self.routes.append((route.method, route.pattern))
             self._buckets.setdefault(key, []).append((_compile(route.pattern), partial(route.handler, context)))
 
     def find(self, method: str, path: str) -> tuple[BoundHandler, ApiVersion, Mapping[str, str]]:

@@ -10,6 +10,7 @@ from wherry.api import (
     exec,
     images,
     networks,
+    openapi,
     plugins,
     swarm,
     system,
@@ -32,4 +33,5 @@ def routes(engine: Engine) -> Router:
     router.add(engine.volumes, volumes.ROUTES)
     router.add(engine.events, events.ROUTES)
     router.add(None, swarm.ROUTES + plugins.ROUTES + build.ROUTES)
+    router.add(router, openapi.ROUTES)
     return router

@@ -14,7 +14,7 @@ from wherry.containers.link_environment import environment
 from wherry.containers.link_spec import split_link
 from wherry.containers.services import Services
 from wherry.containers.store import Registry
-from wherry.errors import InvalidParameter, NotFound, System
+from wherry.errors import Conflict, InvalidParameter, NotFound
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def remove_link(services: Services, reference: str) -> None:
     services.containers.get(reference)
     parent_name, _, alias = reference.strip("/").rpartition("/")
     if not parent_name:
-        raise System("Conflict, cannot remove the default link name of the container")
+        raise Conflict("Conflict, cannot remove the default link name of the container")
     parent = services.containers.get(parent_name)
     with parent.verb:
         host = parent.record.host_config

@@ -4,6 +4,7 @@
 ``running`` again. Every exit is written to exit.json before it is told to anybody.
 """
 
+import errno
 import os
 import signal
 import time
@@ -11,7 +12,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
 
-from wherry.errors import Conflict, Unavailable, WherryError
+from wherry.errors import Conflict, InvalidParameter, Unavailable, WherryError
 from wherry.linux.pidfd import send_signal
 from wherry.logs.driver import LogDriver, open_driver
 from wherry.logs.timestamp import format_timestamp
@@ -394,8 +395,13 @@ class Container:
         return self.execs.run(exec_id, process, client, memo)
 
     def update(self, resources: dict[str, Any]) -> None:
-        """Change limits now, and for restarts."""
-        self._runtime.update(resources)
+        """Change limits now, and for restarts. InvalidParameter for a value that the kernel does not take."""
+        try:
+            self._runtime.update(resources)
+        except WherryError as exc:
+            if isinstance(exc.__cause__, OSError) and exc.__cause__.errno in (errno.EINVAL, errno.ERANGE):
+                raise InvalidParameter(exc.message) from exc
+            raise
 
     def stats(self) -> dict[str, Any]:
         """A sample of the cgroups, and of the network interfaces."""
