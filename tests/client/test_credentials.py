@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from wherry.client import credentials
-from wherry.errors import InvalidParameter
+from wherry.errors import InvalidParameter, System
 
 
 @pytest.fixture
@@ -53,4 +53,43 @@ def test_a_broken_file_is_named(config: Path) -> None:
     config.parent.mkdir()
     config.write_text("{")
     with pytest.raises(InvalidParameter, match=str(config)):
+        credentials.find_credentials("a.example")
+
+
+HELPER = """#!/bin/sh
+echo "$1 $(cat)" >> {log}
+[ -e {broken} ] && echo "no keyring" && exit 3
+exit 0
+"""
+
+
+def test_a_helper_keeps_the_secret_and_the_file_only_the_name(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, broken = tmp_path / "log", tmp_path / "broken"
+    helper = tmp_path / "docker-credential-fake"
+    helper.write_text(HELPER.format(log=log, broken=broken))
+    helper.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    config.parent.mkdir()
+    config.write_text('{"credsStore": "fake"}')
+    assert not credentials.store_credentials("a.example", {"username": "me", "password": "secret"})
+    assert "secret" not in config.read_text() and "bWU6" not in config.read_text()
+    assert json.loads(config.read_text())["auths"] == {"a.example": {}}
+    verb, _, sent = log.read_text().partition(" ")
+    assert verb == "store"
+    assert json.loads(sent) == {"ServerURL": "a.example", "Username": "me", "Secret": "secret"}
+    assert credentials.erase_credentials("a.example")
+    assert log.read_text().endswith("erase a.example\n")
+    assert json.loads(config.read_text())["auths"] == {}
+    broken.touch()
+    with pytest.raises(System, match="error storing credentials - err: exit status 3, out: `no keyring`"):
+        credentials.store_credentials("a.example", {"username": "me", "password": "secret"})
+    assert json.loads(config.read_text())["auths"] == {}
+
+
+def test_a_helper_is_a_name_and_no_path(config: Path) -> None:
+    config.parent.mkdir()
+    config.write_text('{"credsStore": "../../tmp/evil"}')
+    with pytest.raises(InvalidParameter, match="is no credential helper"):
         credentials.find_credentials("a.example")

@@ -8,13 +8,12 @@ import base64
 import contextlib
 import json
 import os
-import subprocess
 from typing import Any
 
-from wherry.errors import InvalidParameter, System
+from wherry.client import credential_helper
+from wherry.errors import InvalidParameter
 
 INDEX_SERVER = "https://index.docker.io/v1/"
-_HELPER_SECONDS = 60
 
 
 def config_path() -> str:
@@ -53,15 +52,20 @@ def registry_of(repository: str) -> str:
 def find_credentials(server: str) -> dict[str, str]:
     """The API's AuthConfig for a registry; empty if nothing is known."""
     config = read_config()
-    helper = dict(config.get("credHelpers") or {}).get(server) or config.get("credsStore")
+    helper = _helper_of(config, server)
     if helper:
-        found = _ask_helper(str(helper), server)
+        found = credential_helper.get(helper, server)
         if found:
             return found
     for key, entry in dict(config.get("auths") or {}).items():
         if _host(key) == _host(server) and isinstance(entry, dict):
             return _decode(entry, server)
     return {}
+
+
+def _helper_of(config: dict[str, Any], server: str) -> str:
+    """The credential helper that keeps a registry's secrets; empty when the file itself does."""
+    return str(dict(config.get("credHelpers") or {}).get(server) or config.get("credsStore") or "")
 
 
 def _host(key: str) -> str:
@@ -83,25 +87,6 @@ def _decode(entry: dict[str, Any], server: str) -> dict[str, str]:
     return credentials
 
 
-def _ask_helper(helper: str, server: str) -> dict[str, str]:
-    """The protocol of docker-credential-helpers: the server on stdin, JSON on stdout."""
-    try:
-        answer = subprocess.run(
-            [f"docker-credential-{helper}", "get"],
-            input=server.encode(),
-            capture_output=True,
-            timeout=_HELPER_SECONDS,
-        )
-    except (OSError, subprocess.TimeoutExpired) as exc:
-        raise System(f"run docker-credential-{helper}: {exc}") from exc
-    if answer.returncode:
-        return {}  # the helper's way of saying that it has none
-    document = json.loads(answer.stdout)
-    if document.get("Username") == "<token>":
-        return {"serveraddress": server, "identitytoken": document["Secret"]}
-    return {"serveraddress": server, "username": document["Username"], "password": document["Secret"]}
-
-
 def registry_auth(repository: str) -> str:
     """The X-Registry-Auth header for a repository, empty without credentials."""
     credentials = find_credentials(registry_of(repository))
@@ -113,22 +98,35 @@ def encode_auth(credentials: dict[str, str]) -> str:
     return base64.urlsafe_b64encode(json.dumps(credentials).encode()).decode()
 
 
-def store_credentials(server: str, credentials: dict[str, str]) -> None:
-    """Keep a login (``auth`` or ``identitytoken``)."""
+def store_credentials(server: str, credentials: dict[str, str]) -> bool:
+    """Keep a login (``auth`` or ``identitytoken``); whether the file holds a secret now that it did not before."""
+    config = read_config()
+    helper = _helper_of(config, server)
+    token = credentials.get("identitytoken")
     entry: dict[str, str] = {}
-    if credentials.get("identitytoken"):
-        entry["identitytoken"] = credentials["identitytoken"]
+    if helper and token:
+        credential_helper.store(helper, server, "<token>", token)
+    elif helper:
+        credential_helper.store(helper, server, credentials["username"], credentials["password"])
+    elif token:
+        entry["identitytoken"] = token
     else:
         pair = f"{credentials['username']}:{credentials['password']}"
         entry["auth"] = base64.b64encode(pair.encode()).decode()
-    config = read_config()
-    config.setdefault("auths", {})[server] = entry
+    auths = config.setdefault("auths", {})
+    if auths.get(server) == entry:
+        return False
+    auths[server] = entry
     write_config(config)
+    return not helper
 
 
 def erase_credentials(server: str) -> bool:
-    """Forget a login; False if there was none."""
+    """Forget a login; False if the file knew none. A helper is told as well."""
     config = read_config()
+    helper = _helper_of(config, server)
+    if helper:
+        credential_helper.erase(helper, server)
     auths = config.get("auths") or {}
     keys = [key for key in auths if _host(key) == _host(server)]
     for key in keys:

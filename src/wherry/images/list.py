@@ -106,7 +106,7 @@ def is_true(filters: Filters, name: str) -> bool | None:
         return True
     if values <= {"0", "f", "false"}:
         return False
-    raise InvalidParameter(f"invalid filter '{name}={sorted(values)}'")
+    raise InvalidParameter(f"invalid filter '{name}=[{' '.join(filters[name])}]'")
 
 
 class _Wanted:
@@ -154,7 +154,10 @@ def _pattern(text: str) -> re.Pattern[str]:
             parts.append("[^/]*")
         elif char == "?":
             parts.append("[^/]")
-        elif char == "[" and (end := text.find("]", position + 2)) > 0:
+        elif char == "[":
+            end = text.find("]", position + 2)
+            if end < 0:
+                raise InvalidParameter("syntax error in pattern")
             inner = text[position + 1 : end].replace("\\", "\\\\").replace("[", "\\[")
             parts.append(f"[{inner}]")
             position = end
@@ -164,4 +167,4 @@ def _pattern(text: str) -> re.Pattern[str]:
     try:
         return re.compile("".join(parts))
     except re.error as exc:
-        raise InvalidParameter(f"invalid reference filter {text!r}: syntax error in pattern") from exc
+        raise InvalidParameter("syntax error in pattern") from exc

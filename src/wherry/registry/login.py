@@ -6,7 +6,7 @@ from wherry.errors import Unauthorized
 from wherry.registry.auth import Authenticator, Challenge, TokenCache
 from wherry.registry.credentials import DOCKER_HUB_KEY, AuthConfig
 from wherry.registry.endpoints import DOCKER_HUB, endpoints_for
-from wherry.registry.errors import MAX_ERROR_BYTES
+from wherry.registry.errors import MAX_ERROR_BYTES, AuthenticationRequired
 from wherry.registry.transport import Response, Transport
 from wherry.settings import Settings
 
@@ -22,8 +22,12 @@ def check_credentials(settings: Settings, auth: AuthConfig) -> None:
     try:
         response = transport.request("GET", "/v2/", {})
         if response.status == 401:
-            authorization = authenticator.answer(response, "", refused="")
-            _discard(response)
+            try:
+                authorization = authenticator.answer(response, "", refused="")
+            except AuthenticationRequired as exc:
+                raise AuthenticationRequired(f'Get "{response.url}": {exc.message}') from exc
+            finally:
+                _discard(response)
             response = transport.request("GET", "/v2/", {}, authorization=authorization)
         status, url = response.status, response.url
         _discard(response)
