@@ -47,6 +47,7 @@ class Settings:
     cgroup_parent: str = ""
     bridge: str = ""
     bip: str = ""
+    default_address_pools: tuple[tuple[str, int], ...] = ()
     mtu: int = 1500
     dns: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
@@ -195,6 +196,8 @@ def _convert(name: str, raw: Any) -> Any:
         return {str(k): str(v["path"] if isinstance(v, dict) else v) for k, v in dict(raw).items()}
     if name == "default_ulimits":
         return {str(k): (int(v["Soft"]), int(v["Hard"])) for k, v in dict(raw).items()}
+    if name == "default_address_pools":
+        return tuple(_address_pool(dict(pool)) for pool in raw)
     if isinstance(default, bool):
         if not isinstance(raw, bool):
             raise TypeError(name)
@@ -214,3 +217,12 @@ def _convert(name: str, raw: Any) -> Any:
     if not isinstance(raw, str):
         raise TypeError(name)
     return raw
+
+
+def _address_pool(raw: Mapping[str, Any]) -> tuple[str, int]:
+    import ipaddress  # start-up cost, see _read_file
+
+    base, size = ipaddress.IPv4Network(raw["base"]), int(raw["size"])
+    if not base.prefixlen <= size <= 30:
+        raise ValueError(f"size {size} of pool {base}")
+    return str(base), size

@@ -120,7 +120,8 @@ def make_container(attachment: Attachment) -> int:
             for address in interface["addresses"]:
                 batch.add_address(index, address)
             for route in attachment.plan["routes"]:
-                batch.add_route(route["destination"], gateway=route["gateway"], index=index)
+                if route["interface"] == interface["name"]:
+                    batch.add_route(route["destination"], gateway=route["gateway"], index=index)
             inside.apply(batch)
     with Rtnetlink() as outside:
         for interface in attachment.plan["interfaces"]:

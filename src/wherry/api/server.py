@@ -28,7 +28,7 @@ def routes(engine: Engine) -> Router:
     router.add(engine, system.ROUTES)
     router.add(engine.services, containers.ROUTES + container_streams.ROUTES + archive.ROUTES + exec.ROUTES)
     router.add(engine.images, images.ROUTES)
-    router.add(engine.networks, networks.ROUTES)
+    router.add(engine.services, networks.ROUTES)
     router.add(Registries(engine.settings, RegistryClient(engine.settings)), distribution.ROUTES)
     router.add(engine.volumes, volumes.ROUTES)
     router.add(engine.events, events.ROUTES)

@@ -6,7 +6,7 @@ Before the row nothing counts: recovery removes directories and snapshots that n
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -16,11 +16,13 @@ from wherry.containers.config import ContainerConfig, EndpointSettings, HostConf
 from wherry.containers.container import Container, MountPoint, Record, now_ns
 from wherry.containers.container_events import publish
 from wherry.containers.data_dir import data_dir, make_data_dir
+from wherry.containers.endpoints import check_endpoints
 from wherry.containers.links import check_links
 from wherry.containers.names import check_name, random_id, random_name
 from wherry.containers.services import Services
 from wherry.errors import Conflict, InvalidParameter, NotFound
 from wherry.images.image import Image
+from wherry.network.store import NetworkRecord
 from wherry.oci import platform as platforms
 from wherry.security import sysctls
 from wherry.snapshots.chain_id import ChainId
@@ -55,7 +57,7 @@ def create(
     image_defaults.merge(config, image.config.defaults)
     validate.check_config(config)
     defaults.fill(host_config, services.settings)
-    networks = _endpoints(host_config, networking_config)
+    networks = _endpoints(services, host_config, networking_config)
     warnings = validate.check_host(host_config, config, services.settings)
     sysctls.validate(host_config.sysctls or {}, _own_namespaces(host_config), hostname=True)
     security_options.parse(host_config.security_opt)
@@ -76,7 +78,9 @@ def create(
     return Created(record.id, warnings)
 
 
-def _endpoints(host: HostConfig, networking: NetworkingConfig | None) -> dict[str, EndpointSettings]:
+def _endpoints(
+    services: Services, host: HostConfig, networking: NetworkingConfig | None
+) -> dict[str, EndpointSettings]:
     wanted = (networking.endpoints_config if networking else None) or {}
     endpoints = {
         ("bridge" if name == "default" else name): value or EndpointSettings() for name, value in wanted.items()
@@ -87,8 +91,23 @@ def _endpoints(host: HostConfig, networking: NetworkingConfig | None) -> dict[st
                 "conflicting options: cannot attach both user-defined and non-user-defined network-modes"
             )
         return endpoints
-    endpoints.setdefault(host.network_mode, EndpointSettings())
-    return endpoints
+    known = _known(services, (*endpoints, host.network_mode))
+    # By the network's name, whatever it was called by; an unknown one is an error of the start.
+    named = {known[name].name if name in known else name: endpoint for name, endpoint in endpoints.items()}
+    named.setdefault(known[host.network_mode].name if host.network_mode in known else host.network_mode,
+                     EndpointSettings())  # fmt: skip
+    check_endpoints(named, {record.name: record for record in known.values()})
+    return named
+
+
+def _known(services: Services, names: Iterable[str]) -> dict[str, NetworkRecord]:
+    found = {}
+    for name in names:
+        try:
+            found[name] = services.networks.find(name)
+        except NotFound:
+            continue
+    return found
 
 
 def _own_namespaces(host: HostConfig) -> list[str]:

@@ -4,6 +4,7 @@ They lie in the container's data directory and are bind-mounted; a container tha
 namespace uses that one's files.
 """
 
+import os
 from collections.abc import Sequence
 
 from wherry.containers.config import HostConfig
@@ -14,18 +15,19 @@ from wherry.network.resolv_conf import host_hosts_file, host_resolv_conf, hosts_
 from wherry.settings import Settings
 
 _MODE = 0o644
+_HOSTS_LIMIT = 1 << 20  # the container may write to it
 
 
 def write_network_files(
     settings: Settings,
     record: Record,
     *,
-    address: str,
+    addresses: Sequence[str],
     gateway: str,
     joined: Record | None,
     linked: Sequence[tuple[str, str]] = (),
 ) -> dict[str, str]:
-    """Write the files; container path → host path. ``address``: the container's, empty when it has none; ``linked``:
+    """Write the files; container path → host path. ``addresses``: the container's; ``linked``:
     more (address, names) for /etc/hosts."""
     host = record.host_config
     directory = data_dir(settings, record.id)
@@ -37,22 +39,50 @@ def write_network_files(
         files["/etc/hostname"] = f"{shared}/hostname"
         return {**files, "/etc/hosts": f"{shared}/hosts", "/etc/resolv.conf": f"{shared}/resolv.conf"}
     files |= {"/etc/hosts": f"{directory}/hosts", "/etc/resolv.conf": f"{directory}/resolv.conf"}
-    write_atomic(files["/etc/hosts"], _hosts(record, address, gateway, linked).encode(), mode=_MODE, durable=False)
+    write_atomic(files["/etc/hosts"], _hosts(record, addresses, gateway, linked).encode(), mode=_MODE, durable=False)
     write_atomic(files["/etc/resolv.conf"], _resolv_conf(settings, host).encode(), mode=_MODE, durable=False)
     return files
 
 
-def _hosts(record: Record, address: str, gateway: str, linked: Sequence[tuple[str, str]]) -> str:
+def _hosts(record: Record, addresses: Sequence[str], gateway: str, linked: Sequence[tuple[str, str]]) -> str:
     extra = [_extra_host(entry, gateway) for entry in record.host_config.extra_hosts or ()]
     extra += linked
     if record.host_config.network_mode == "host":
         return host_hosts_file(extra)
-    if address:
-        names = record.config.hostname
-        if record.config.domainname:
-            names = f"{record.config.hostname}.{record.config.domainname} {names}"
-        extra.append((address, names))
+    extra += [(address, _own_names(record)) for address in addresses]
     return hosts_file(extra)
+
+
+def _own_names(record: Record) -> str:
+    name = record.config.hostname
+    return f"{name}.{record.config.domainname} {name}" if record.config.domainname else name
+
+
+def add_host_line(settings: Settings, record: Record, address: str) -> None:
+    """A running container got an address. In place: the file is bind-mounted."""
+    if address:
+        text = _read_hosts(settings, record)
+        _rewrite_hosts(settings, record, f"{text}{'' if text.endswith(chr(10)) else chr(10)}{address}\t"
+                       f"{_own_names(record)}\n")  # fmt: skip
+
+
+def remove_host_lines(settings: Settings, record: Record, address: str) -> None:
+    """A running container lost an address."""
+    if address:
+        lines = _read_hosts(settings, record).splitlines(keepends=True)
+        _rewrite_hosts(settings, record, "".join(line for line in lines if line.split()[:1] != [address]))
+
+
+def _read_hosts(settings: Settings, record: Record) -> str:
+    with open(f"{data_dir(settings, record.id)}/hosts", encoding="utf-8", errors="surrogateescape") as file:
+        return file.read(_HOSTS_LIMIT)
+
+
+def _rewrite_hosts(settings: Settings, record: Record, text: str) -> None:
+    path = f"{data_dir(settings, record.id)}/hosts"
+    fd = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC)
+    with open(fd, "w", encoding="utf-8", errors="surrogateescape") as file:
+        file.write(text)
 
 
 def _extra_host(entry: str, gateway: str) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from wherry.containers.attach_parking import take_parked
 from wherry.containers.container import Container, Status, Trigger, now_ns
 from wherry.containers.container_events import publish
 from wherry.containers.data_dir import data_dir, log_path, run_dir
+from wherry.containers.endpoints import endpoint_requests, network_mode
 from wherry.containers.links import linked_environment, linked_hosts
 from wherry.containers.network_files import write_network_files
 from wherry.containers.ports import exposed_ports, parse_port_bindings
@@ -118,8 +119,8 @@ def _start(services: Services, container: Container) -> int:
             files=write_network_files(
                 services.settings,
                 record,
-                address=attachment.address,
-                gateway=services.networks.gateway,
+                addresses=attachment.addresses,
+                gateway=attachment.gateway or services.networks.gateway,
                 joined=shared.record if shared is not None else None,
                 linked=linked_hosts(services, record),
             ),
@@ -200,7 +201,6 @@ def _joined_containers(services: Services, container: Container) -> dict[str, Co
 def _attach(services: Services, container: Container, joined: dict[str, Container]) -> Attachment:
     record = container.record
     host = record.host_config
-    endpoint = record.networks.get(host.network_mode)
     bindings = parse_port_bindings(host.port_bindings)
     exposed = exposed_ports({**(record.config.exposed_ports or {}), **(host.port_bindings or {})})
     if host.publish_all_ports:
@@ -215,12 +215,11 @@ def _attach(services: Services, container: Container, joined: dict[str, Containe
         return services.networks.attach(
             record.id,
             name=record.name,
-            mode="none" if record.config.network_disabled else host.network_mode,
+            mode=network_mode(record),
             ports=bindings,
             exposed=exposed,
             join_pid=network.state.pid if network else 0,
-            address=endpoint.ipam_config.ipv4_address if endpoint and endpoint.ipam_config else "",
-            mac=(endpoint.mac_address if endpoint else "") or record.config.mac_address,
+            endpoints=endpoint_requests(record),
         )
 
     ending = services.endings.pending()

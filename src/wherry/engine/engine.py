@@ -78,7 +78,7 @@ class Engine:
             containers_using=self._containers_using,
         )
         self.volumes = Volumes(settings, self.database, self.events)
-        self.networks = NetworkController(settings, self.database)
+        self.networks = NetworkController(settings, self.database, self.events.publish)
         self.containers = Registry(self.database)
         self.services = Services(
             settings=settings,

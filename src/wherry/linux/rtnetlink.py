@@ -25,12 +25,13 @@ from wherry.linux.netlink import (
 _NETLINK_ROUTE = 0
 _RTM_NEWLINK, _RTM_DELLINK, _RTM_GETLINK, _RTM_SETLINK = 16, 17, 18, 19
 _RTM_NEWADDR, _RTM_GETADDR = 20, 22
-_RTM_NEWROUTE, _RTM_GETROUTE = 24, 26
+_RTM_NEWROUTE, _RTM_DELROUTE, _RTM_GETROUTE = 24, 25, 26
 
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_LINKINFO = 1, 3, 4, 10, 18
 _IFLA_OPERSTATE, _OPERSTATE_UP = 16, b"\x06"
 _IFLA_IFALIAS, _IFLA_AF_SPEC, _IFLA_NET_NS_FD = 20, 26, 28
-_IFLA_INFO_KIND, _IFLA_INFO_DATA = 1, 2
+_IFLA_INFO_KIND, _IFLA_INFO_DATA, _IFLA_INFO_SLAVE_KIND, _IFLA_INFO_SLAVE_DATA = 1, 2, 4, 5
+_IFLA_BRPORT_ISOLATED = 33
 _VETH_INFO_PEER = 1
 _IFLA_INET6_ADDR_GEN_MODE = 8
 _ADDR_GEN_MODE_NONE = 1
@@ -40,6 +41,7 @@ _IFA_ADDRESS, _IFA_LOCAL, _IFA_BROADCAST = 1, 2, 4
 _IFA_F_NODAD = 0x02
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_TABLE = 1, 4, 5, 6, 15
 _RT_TABLE_MAIN, _RTPROT_STATIC, _RT_SCOPE_UNIVERSE, _RT_SCOPE_LINK, _RTN_UNICAST = 254, 4, 0, 253, 1
+_RT_SCOPE_NOWHERE = 255
 
 _IFINFO = struct.Struct("=BxHiII")
 _IFADDR = struct.Struct("=BBBBI")
@@ -137,6 +139,13 @@ class Batch:
         body += attribute(_IFLA_AF_SPEC, inet6)
         self.messages.append((f"set {name} IPv4 only", _RTM_SETLINK, 0, body))
 
+    def set_isolated(self, name: str) -> None:
+        """A bridge port that exchanges frames with no other isolated port, only with the bridge itself."""
+        data = attribute(_IFLA_INFO_SLAVE_DATA, attribute_u8(_IFLA_BRPORT_ISOLATED, 1))
+        body = _IFINFO.pack(socket.AF_UNSPEC, 0, 0, 0, 0) + attribute_string(_IFLA_IFNAME, name)
+        body += attribute(_IFLA_LINKINFO, attribute_string(_IFLA_INFO_SLAVE_KIND, "bridge") + data)
+        self.messages.append((f"isolate {name}", _RTM_NEWLINK, 0, body))
+
     def set_alias(self, name: str, alias: str) -> None:
         """The free text that ``ip link`` shows; marks which engine a link belongs to."""
         body = _IFINFO.pack(socket.AF_UNSPEC, 0, 0, 0, 0) + attribute_string(_IFLA_IFNAME, name)
@@ -173,6 +182,12 @@ class Batch:
         if index:
             body += attribute_u32(_RTA_OIF, index)
         self.messages.append((f"add route {destination}", _RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, body))
+
+    def delete_default_route(self) -> None:
+        """Remove the IPv4 default route; ESRCH when there is none."""
+        scope, table = _RT_SCOPE_NOWHERE, _RT_TABLE_MAIN
+        body = _RTMSG.pack(socket.AF_INET, 0, 0, 0, table, 0, scope, 0, 0)
+        self.messages.append(("delete default route", _RTM_DELROUTE, 0, body))
 
 
 class Rtnetlink(NetlinkSocket):

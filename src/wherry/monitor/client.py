@@ -140,6 +140,11 @@ class MonitorConnection:
         """Apply an OCI ``linux.resources`` object."""
         self._ask({"op": "update", "resources": resources})
 
+    def change_network(self, *, add: Sequence[Any], remove: Sequence[str], routes: Sequence[Any]) -> None:
+        """Add and remove interfaces of the plan, and set its routes, now and for restarts. Raises StartFailed when
+        the kernel refuses: then nothing has changed."""
+        self._ask({"op": "network", "add": add, "remove": remove, "routes": routes})
+
     def stats(self) -> dict[str, Any]:
         """What ``runtime.cgroups.Cgroups.stats`` gives, and ``networks``: interface → counters."""
         return self._ask({"op": "stats"})

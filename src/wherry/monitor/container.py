@@ -403,6 +403,11 @@ class Container:
                 raise InvalidParameter(exc.message) from exc
             raise
 
+    def change_network(self, change: dict[str, Any]) -> None:
+        """See :meth:`Sandbox.change`."""
+        self._require_running()
+        self._sandbox.change(change)
+
     def stats(self) -> dict[str, Any]:
         """A sample of the cgroups, and of the network interfaces."""
         self._require_running()

@@ -192,6 +192,7 @@ _HANDLERS: dict[str, Handler] = {
     "pause": lambda container, _m, _f, _d: container.pause(),
     "resume": lambda container, _m, _f, _d: container.resume(),
     "update": lambda container, m, _f, _d: container.update(m["resources"]),
+    "network": lambda container, m, _f, _d: container.change_network(m),
     "stats": lambda container, _m, _f, _d: container.stats(),
     "processes": lambda container, _m, _f, _d: {"pids": container.processes()},
 }

@@ -9,12 +9,16 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from wherry.linux.namespaces import CLONE_NEWNET, open_namespace, setns, unshare
 from wherry.linux.rtnetlink import Batch, Rtnetlink
 from wherry.monitor.diagnostics import report
+from wherry.monitor.helper import run_in_helper
 from wherry.runtime.failure import RuntimeFailure
+
+_CHANGE_SECONDS = 10.0
 
 
 class Sandbox:
@@ -110,6 +114,15 @@ class Sandbox:
 
     def _apply_plan(self, host: Rtnetlink) -> None:
         interfaces = self._plan.get("interfaces", [])
+        self._add_links(host, interfaces)
+        with Rtnetlink() as inner:
+            batch = Batch()
+            batch.set_up("lo")
+            self._configure_links(inner, batch, interfaces)
+            self._add_routes(inner, batch)
+            inner.apply(batch)
+
+    def _add_links(self, host: Rtnetlink, interfaces: list[dict[str, Any]]) -> None:
         if interfaces:
             batch = Batch()
             for interface in interfaces:
@@ -123,29 +136,78 @@ class Sandbox:
                 )
                 if interface.get("alias"):
                     batch.set_alias(interface["host_name"], interface["alias"])
+                if interface.get("isolated"):
+                    batch.set_isolated(interface["host_name"])
                 batch.set_ipv4_only(interface["host_name"])
                 batch.set_up(interface["host_name"])
             host.apply(batch)
-        with Rtnetlink() as inner:
-            batch = Batch()
-            batch.set_up("lo")
-            indexes = {interface["name"]: inner.link(interface["name"]).index for interface in interfaces}
-            for interface in interfaces:
-                if all(":" not in address for address in interface["addresses"]):
-                    batch.set_ipv4_only(interface["name"])
-                for address in interface["addresses"]:
-                    batch.add_address(indexes[interface["name"]], address)
-                batch.set_up(interface["name"])
-            for route in self._plan.get("routes", []):
-                batch.add_route(
-                    route["destination"],
-                    gateway=route.get("gateway", ""),
-                    index=indexes.get(route.get("interface", ""), 0),
-                )
-            inner.apply(batch)
+
+    def _configure_links(self, inner: Rtnetlink, batch: Batch, interfaces: list[dict[str, Any]]) -> None:
+        for interface in interfaces:
+            if all(":" not in address for address in interface["addresses"]):
+                batch.set_ipv4_only(interface["name"])
+            index = inner.link(interface["name"]).index
+            for address in interface["addresses"]:
+                batch.add_address(index, address)
+            batch.set_up(interface["name"])
+
+    def _add_routes(self, inner: Rtnetlink, batch: Batch) -> None:
+        for route in self._plan.get("routes", []):
+            interface = route.get("interface", "")
+            batch.add_route(
+                route["destination"],
+                gateway=route.get("gateway", ""),
+                index=inner.link(interface).index if interface else 0,
+            )
+
+    def change(self, change: dict[str, Any]) -> None:
+        """In the monitor: ``add`` interfaces, ``remove`` others by name, and have exactly these ``routes`` from now
+        on, over restarts too. Raises RuntimeFailure; then the plan is as before."""
+        host = self._host
+        if host is None or self.mode != "bridge":
+            raise RuntimeFailure("set up network: the container has no network of its own")
+        gone = set(change["remove"])
+        before = self._plan
+        kept = [i for i in before.get("interfaces", []) if i["name"] not in gone]
+        removed = [i for i in before.get("interfaces", []) if i["name"] in gone]
+        self._plan = {**before, "interfaces": [*kept, *change["add"]], "routes": change["routes"]}
+        try:
+            run_in_helper(partial(self._apply_change, host, change["add"], removed), limit_seconds=_CHANGE_SECONDS)
+        except BaseException:
+            self._plan = before
+            self._remove_links(host, change["add"])
+            raise
+
+    def _apply_change(
+        self, host: Rtnetlink, added: list[dict[str, Any]], removed: list[dict[str, Any]]
+    ) -> tuple[dict[str, Any], list[int]]:
+        """In a helper."""
+        try:
+            self._remove_links(host, removed)
+            self._add_links(host, added)
+            with Rtnetlink() as inner:
+                batch = Batch()
+                self._configure_links(inner, batch, added)
+                if not self._plan["routes"]:
+                    batch.delete_default_route()
+                try:
+                    inner.apply(batch)
+                except ProcessLookupError:
+                    pass  # there was no default route, or it went with its link
+                batch = Batch()
+                self._add_routes(inner, batch)
+                inner.apply(batch)
+            for interface in added:
+                host.wait_operational(interface["host_name"], interface["bridge"])
+        except OSError as exc:
+            raise _failure(exc) from exc
+        return {}, []
 
     def _delete_links(self, host: Rtnetlink) -> None:
-        for interface in self._plan.get("interfaces", []):
+        self._remove_links(host, self._plan.get("interfaces", []))
+
+    def _remove_links(self, host: Rtnetlink, interfaces: list[dict[str, Any]]) -> None:
+        for interface in interfaces:
             batch = Batch()
             batch.delete_link(interface["host_name"])
             try:

@@ -1,32 +1,25 @@
-"""The default bridge: one Linux bridge with the gateway's address, made when the first container needs it.
+"""One Linux bridge with the gateway's address, made when the first container needs it.
 
-    <run_root>/network.json    what ip_forward was before; kept until the bridge is removed
-
-``ensure`` and ``remove`` are idempotent and serialised by the controller's lock.
+``adopt``, ``ensure`` and ``remove`` are idempotent and serialised by the controller's lock.
 """
 
 import errno
 import hashlib
 import ipaddress
-import json
-import os
+from collections.abc import Callable
 
-from wherry.errors import Conflict, InvalidParameter
+from wherry.errors import Conflict
 from wherry.linux.rtnetlink import Batch, Rtnetlink
-from wherry.metadata.atomic_file import write_atomic
-from wherry.network.ipam import free_subnet
-from wherry.settings import Settings
-
-_IP_FORWARD = "/proc/sys/net/ipv4/ip_forward"
-_ALIAS = "wherry default bridge"
 
 
 class Bridge:
-    """State of the default bridge; ``index`` is 0 while there is none."""
+    """``index`` is 0 while there is none. ``choose`` gives the gateway's address and prefix when it is made."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self.name = settings.bridge_name
+    def __init__(self, name: str, *, mtu: int, alias: str, choose: Callable[[], ipaddress.IPv4Interface]) -> None:
+        self.name = name
+        self.mtu = mtu
+        self._alias = alias
+        self._choose = choose
         self.index = 0
         self.interface: ipaddress.IPv4Interface | None = None
 
@@ -48,18 +41,14 @@ class Bridge:
         return False
 
     def ensure(self) -> ipaddress.IPv4Interface:
-        """The gateway's address and prefix; makes the bridge and switches forwarding on if need be."""
-        if self.index and self.interface is not None:
-            return self.interface
-        if not self.adopt():
+        """The gateway's address and prefix; makes the bridge if need be."""
+        if not (self.index and self.interface is not None) and not self.adopt():
             self._create()
-        if self._settings.ip_forward:
-            self._switch_forwarding_on()
         assert self.interface is not None
         return self.interface
 
     def remove(self) -> None:
-        """Delete the bridge and put ip_forward back to what it was."""
+        """Delete the bridge."""
         if self.index:
             with Rtnetlink() as rtnetlink:
                 batch = Batch()
@@ -70,13 +59,12 @@ class Bridge:
                     if exc.errno != errno.ENODEV:  # somebody removed it by hand
                         raise
         self.index, self.interface = 0, None
-        self._restore_forwarding()
 
     def _create(self) -> None:
+        interface = self._choose()
         with Rtnetlink() as rtnetlink:
-            interface = self._choose(rtnetlink)
             batch = Batch()
-            batch.add_bridge(self.name, mtu=self._settings.mtu, mac=_bridge_mac(self.name), alias=_ALIAS)
+            batch.add_bridge(self.name, mtu=self.mtu, mac=_bridge_mac(self.name), alias=self._alias)
             batch.set_ipv4_only(self.name)
             batch.set_up(self.name)
             try:
@@ -89,39 +77,12 @@ class Bridge:
             rtnetlink.apply(batch)
         self.index, self.interface = index, interface
 
-    def _choose(self, rtnetlink: Rtnetlink) -> ipaddress.IPv4Interface:
-        if self._settings.bip:
-            try:
-                return ipaddress.IPv4Interface(self._settings.bip)
-            except ValueError as exc:
-                raise InvalidParameter(f"invalid bip {self._settings.bip!r}: {exc}") from exc
+
+def host_networks() -> list[ipaddress.IPv4Network]:
+    """What the host routes or has an address in."""
+    with Rtnetlink() as rtnetlink:
         taken = [r.destination for r in rtnetlink.routes() if isinstance(r.destination, ipaddress.IPv4Network)]
-        taken += [a.network for _, a in rtnetlink.addresses() if isinstance(a, ipaddress.IPv4Interface)]
-        subnet = free_subnet(taken)
-        return ipaddress.IPv4Interface((int(subnet.network_address) + 1, subnet.prefixlen))
-
-    @property
-    def _state_file(self) -> str:
-        return f"{self._settings.run_root}/network.json"
-
-    def _switch_forwarding_on(self) -> None:
-        with open(_IP_FORWARD, encoding="ascii") as file:
-            before = file.read().strip()
-        if before == "1":
-            return
-        write_atomic(self._state_file, json.dumps({"ip_forward": before}).encode(), durable=False)
-        with open(_IP_FORWARD, "w", encoding="ascii") as file:
-            file.write("1")
-
-    def _restore_forwarding(self) -> None:
-        try:
-            with open(self._state_file, encoding="ascii") as file:
-                before = str(json.load(file)["ip_forward"])
-        except FileNotFoundError:
-            return
-        with open(_IP_FORWARD, "w", encoding="ascii") as file:
-            file.write(before)
-        os.unlink(self._state_file)
+        return taken + [a.network for _, a in rtnetlink.addresses() if isinstance(a, ipaddress.IPv4Interface)]
 
 
 def _bridge_mac(name: str) -> str:

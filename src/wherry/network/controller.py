@@ -2,38 +2,51 @@
 
 The plan (docs/design/seams.md) is data: the monitor makes the interfaces itself, in its own namespace, so a
 container that dies with everything around it leaves no veth and no namespace behind. What is on the host is
-the bridge, the firewall table and, while a container lives, elements of its maps.
+bridges, the firewall table and, while a container lives, elements of its maps.
 
-Threads: any; the lock is held for memory and for the first making of the bridge only.
+Threads: any; the lock is held for memory, for the first making of a bridge and for the commit of a new network.
 """
 
 import ipaddress
-import secrets
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from wherry.errors import InvalidParameter, NotFound
+from wherry.errors import Forbidden, InvalidParameter, System
 from wherry.log import get_logger
 from wherry.metadata.database import Database
-from wherry.network.bridge import Bridge
-from wherry.network.firewall import BridgeRules, Firewall, Published
+from wherry.network.bridge_network import BridgeNetwork
+from wherry.network.catalogue import Catalogue, NetworkNotFound, describe
+from wherry.network.creation import CreateNetwork
+from wherry.network.endpoint import (
+    Attached,
+    Endpoint,
+    EndpointRequest,
+    bridge_endpoint,
+    plain_endpoint,
+    restored_endpoints,
+)
+from wherry.network.firewall import Firewall, Published
+from wherry.network.forwarding import Forwarding
 from wherry.network.ipam import AddressPool
 from wherry.network.ports import PortBinding, PortUnavailable, PublishedPort, publish
-from wherry.network.store import NetworkRecord, load_networks
+from wherry.network.store import NetworkRecord
 from wherry.settings import Settings
+
+__all__ = ["Attachment", "EndpointRequest", "LinkChange", "NetworkController", "NetworkInUse", "NetworkNotFound"]
 
 _logger = get_logger(__name__)
 
-_INTERFACE = "eth0"
+Publish = Callable[[str, str, str, Mapping[str, str]], None]
 
 
-class NetworkNotFound(NotFound):
-    """No network of that name or id; moby's wording."""
+class NetworkInUse(Forbidden):
+    """Containers are on the network (their names and endpoints); moby's wording."""
 
-    def __init__(self, reference: str) -> None:
-        super().__init__(f"network {reference} not found")
+    def __init__(self, record: NetworkRecord, active: Sequence[tuple[str, Endpoint]]) -> None:
+        listed = ", ".join(f'name:"{name}" id:"{e.details["EndpointID"][:12]}"' for name, e in active)
+        super().__init__(f"error while removing network: network {record.name} has active endpoints ({listed})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +54,21 @@ class Attachment:
     """What a container got.
 
     ``plan`` goes to the monitor together with the ``listeners``' sockets, which the caller closes after.
-    ``endpoints`` and ``ports`` are Docker's NetworkSettings.Networks and .Ports.
+    ``endpoints`` and ``ports`` are Docker's NetworkSettings.Networks and .Ports. ``gateway``: the host as the
+    container sees it.
     """
 
     plan: dict[str, Any]
     listeners: list[PublishedPort]
     endpoints: dict[str, dict[str, Any]]
     ports: dict[str, list[dict[str, str]] | None]
-    address: str = ""
+    addresses: tuple[str, ...] = ()
+    gateway: str = ""
+
+    @property
+    def address(self) -> str:
+        """The first interface's; empty without one."""
+        return self.addresses[0] if self.addresses else ""
 
     def close(self) -> None:
         """Close this process's copies of the listeners."""
@@ -56,25 +76,78 @@ class Attachment:
             port.listener.close()
 
 
-@dataclass(slots=True)
-class _Endpoint:
-    address: ipaddress.IPv4Address | None
-    published: list[Published] = field(default_factory=list)
-    details: dict[str, Any] = field(default_factory=dict)
-    name: str = ""
+@dataclass(frozen=True, slots=True)
+class LinkChange:
+    """What a live container's monitor is to do: ``message`` is its ``network`` operation. ``endpoints``, ``plan`` and
+    ``addresses`` are the whole as it is afterwards."""
+
+    message: dict[str, Any]
+    endpoints: dict[str, dict[str, Any]]
+    plan: dict[str, Any]
 
 
 class NetworkController:
-    """The networks of one engine."""
+    """The networks of one engine. ``publish`` tells events: kind, action, id, attributes."""
 
-    def __init__(self, settings: Settings, database: Database) -> None:
+    def __init__(self, settings: Settings, database: Database, publish: Publish | None = None) -> None:
         self._settings = settings
-        self._records = load_networks(database)
+        self._catalogue = Catalogue(settings, database)
+        self._tell: Publish = publish or (lambda *_: None)
         self._lock = threading.Lock()
-        self._bridge = Bridge(settings)
+        self._forwarding = Forwarding(settings.run_root)
         self._firewall = Firewall(settings.firewall_table)
-        self._pool: AddressPool | None = None
-        self._endpoints: dict[str, _Endpoint] = {}
+        self._attached: dict[str, Attached] = {}
+        self._published: dict[str, dict[str, list[Published]]] = {}
+        """Container id → network id → ports."""
+
+    # Networks
+
+    def networks(self) -> list[NetworkRecord]:
+        """All, by name."""
+        with self._lock:
+            return self._catalogue.records()
+
+    def find(self, reference: str) -> NetworkRecord:
+        """By name, id or unique id prefix. NetworkNotFound, or InvalidParameter when ambiguous."""
+        return self._catalogue.find(reference)
+
+    def create(self, request: CreateNetwork) -> NetworkRecord:
+        """A user-defined network, durable on return; its bridge is made when a container needs it."""
+        with self._lock:
+            record = self._catalogue.create(request)
+        self._tell("network", "create", record.id, {"name": record.name, "type": record.driver})
+        return record
+
+    def remove(self, reference: str) -> NetworkRecord:
+        """Remove a user-defined network. Forbidden while containers are on it, and for the predefined ones."""
+        with self._lock:
+            record = self._catalogue.find(reference)
+            if record.predefined:
+                raise Forbidden(f"{record.name} is a pre-defined network and cannot be removed")
+            active = [(a.name, a.endpoints[record.id]) for a in self._attached.values() if record.id in a.endpoints]
+            if active:
+                raise NetworkInUse(record, active)
+            network = self._catalogue.bridges[record.id]
+            network.bridge.adopt()  # what an engine before us may have left
+            network.remove_bridge()
+            self._catalogue.remove(record)
+            self._refresh_firewall()
+        self._tell("network", "destroy", record.id, {"name": record.name, "type": record.driver})
+        return record
+
+    def inspect(self, reference: str) -> dict[str, Any]:
+        """Docker's Network object (GET /networks/{id})."""
+        with self._lock:
+            record = self._catalogue.find(reference)
+            found = describe(record, self._catalogue.bridges.get(record.id), self._settings)
+            found["Containers"] = {
+                container_id: _container(attached.name, attached.endpoints[record.id])
+                for container_id, attached in self._attached.items()
+                if record.id in attached.endpoints
+            }
+        return found
+
+    # Containers
 
     def start(self, live: Mapping[str, Mapping[str, Any]]) -> None:
         """Take up what an earlier engine left: ``live`` maps the ids of containers that run to their plans.
@@ -82,23 +155,28 @@ class NetworkController:
         Addresses and ports of all others are free again, and the firewall table is what it should be.
         """
         with self._lock:
-            if not self._bridge.adopt():
-                return
-            pool = self._ensure_pool()
-            published: list[Published] = []
+            for network in self._catalogue.bridges.values():
+                network.adopt()
+            records = {record.id: record for record in self._catalogue.records()}
             for container_id, plan in live.items():
-                endpoint = _endpoint_from_plan(plan)
-                if endpoint.address is not None:
-                    if endpoint.address not in pool.subnet:
-                        _logger.warning(
-                            "container %s has %s, outside %s", container_id, endpoint.address, pool.subnet
-                        )
-                        endpoint.address = None
-                    else:
-                        pool.reserve(endpoint.address)
-                self._endpoints[container_id] = endpoint
-                published += endpoint.published
-            self._firewall.rebuild(self._rules(), published)
+                attached = Attached(str(plan.get("name", "")))
+                attached.endpoints = restored_endpoints(plan, records, self._catalogue.default.record.id)
+                for endpoint in attached.endpoints.values():
+                    self._reserve_again(container_id, endpoint)
+                self._attached[container_id] = attached
+                self._published[container_id] = _published_by_plan(plan, attached)
+            if self._up():
+                self._firewall.rebuild([n.rules() for n in self._up()], self._all_published())
+
+    def _reserve_again(self, container_id: str, endpoint: Endpoint) -> None:
+        if endpoint.address is None:
+            return
+        pool = self._catalogue.bridges[endpoint.network.id].ready()
+        if endpoint.address in pool.subnet:
+            pool.reserve(endpoint.address)
+        else:
+            _logger.warning("container %s has %s, outside %s", container_id, endpoint.address, pool.subnet)
+            endpoint.address = None
 
     def attach(
         self,
@@ -106,14 +184,13 @@ class NetworkController:
         *,
         name: str,
         mode: str,
+        endpoints: Sequence[EndpointRequest] = (),
         ports: Sequence[PortBinding] = (),
         exposed: Sequence[str] = (),
         join_pid: int = 0,
-        address: str = "",
-        mac: str = "",
     ) -> Attachment:
-        """Join the network that ``mode`` names: ``default``/``bridge``, ``host``, ``none``, or ``container:…``
-        with the other container's process in ``join_pid``.
+        """Join the network that ``mode`` names and those of ``endpoints``: ``default``/``bridge``, a user-defined
+        one, ``host``, ``none``, or ``container:…`` with the other container's process in ``join_pid``.
 
         ``exposed`` are ``80/tcp`` strings that inspect shows even if nothing is published. All or nothing:
         PortUnavailable, PoolExhausted, InvalidParameter leave no trace. ``detach`` undoes it.
@@ -121,120 +198,186 @@ class NetworkController:
         if mode.startswith("container:"):
             return Attachment({"mode": "join", "join_pid": join_pid}, [], {}, {})
         if mode in ("host", "none"):
-            details = self._endpoint_details(self._records[mode])
-            plan: dict[str, Any] = {"mode": mode, "endpoint": details, "name": name}
+            endpoint = plain_endpoint(self.find(mode))
             with self._lock:
-                self._endpoints[container_id] = _Endpoint(None, details=details, name=name)
-            return Attachment(plan, [], {mode: details}, {})
-        if mode not in ("default", "bridge", "", self._records["bridge"].id):
-            raise NetworkNotFound(mode)
-        return self._attach_bridge(container_id, name, ports, exposed, address, mac)
-
-    def _attach_bridge(
-        self,
-        container_id: str,
-        name: str,
-        ports: Sequence[PortBinding],
-        exposed: Sequence[str],
-        wanted: str,
-        mac: str,
-    ) -> Attachment:
-        with self._lock:
-            new = self._pool is None
-            pool = self._ensure_pool()
-            if new:
-                self._firewall.rebuild(self._rules(), ())
-        address = _take(pool, wanted)
+                attached = self._attached[container_id] = Attached(name, {endpoint.network.id: endpoint})
+            self._tell_endpoint("connect", container_id, endpoint)
+            return Attachment(_plan(mode, attached, []), [], _settings(attached), {})
+        attached = self._join_all(container_id, name, self._requests(mode, endpoints))
         try:
-            listeners = publish(ports, default_ip=self._settings.ip)
+            listeners = self._publish_ports(container_id, attached, ports)
         except BaseException:
-            pool.release(address)
+            self._leave_all(container_id)
             raise
-        published = [Published(p.protocol, p.host_ip, p.host_port, str(address), p.container_port) for p in listeners]
-        mac = mac or "02:42:" + address.packed.hex(":")
-        gateway = str(pool.gateway)
-        details = self._endpoint_details(self._records["bridge"]) | {
-            "EndpointID": secrets.token_hex(32),
-            "Gateway": gateway,
-            "IPAddress": str(address),
-            "IPPrefixLen": pool.subnet.prefixlen,
-            "MacAddress": mac,
-        }
-        endpoint = _Endpoint(address, published, details, name)
-        try:
-            if published:
-                self._publish(published)
-        except BaseException:
-            pool.release(address)
-            for port in listeners:
-                port.listener.close()
-            raise
-        with self._lock:
-            self._endpoints[container_id] = endpoint
-        plan = {
-            "mode": "bridge",
-            "interfaces": [
-                {
-                    "name": _INTERFACE,
-                    "host_name": f"veth{secrets.token_hex(4)[:7]}",
-                    "bridge": self._bridge.name,
-                    "bridge_index": self._bridge.index,
-                    "mac": mac,
-                    "mtu": self._settings.mtu,
-                    "addresses": [f"{address}/{pool.subnet.prefixlen}"],
-                }
-            ],
-            "routes": [{"destination": "0.0.0.0/0", "gateway": gateway, "interface": _INTERFACE}],
-            "proxies": [
-                {"listener": index, "protocol": p.protocol, "address": str(address), "port": p.container_port,
-                 "host_ip": p.host_ip, "host_port": p.host_port}
-                for index, p in enumerate(listeners)
-            ],
-            "endpoint": details,
-            "name": name,
-        }  # fmt: skip
-        return Attachment(plan, listeners, {"bridge": details}, _ports(listeners, exposed), str(address))
+        for endpoint in attached.endpoints.values():
+            self._tell_endpoint("connect", container_id, endpoint)
+        best = attached.gateway_endpoint() or next(iter(attached.endpoints.values()))
+        return Attachment(
+            _plan("bridge", attached, listeners),
+            listeners,
+            _settings(attached),
+            _ports(listeners, exposed),
+            tuple(str(e.address) for e in attached.endpoints.values()),
+            best.gateway,
+        )
 
-    def _publish(self, published: Sequence[Published]) -> None:
+    def _requests(self, mode: str, endpoints: Sequence[EndpointRequest]) -> dict[str, EndpointRequest]:
+        """Network id → request; the mode's network first, then by name. The mode may be a name or an id."""
+        found = {self._catalogue.find(request.network).id: request for request in endpoints}
+        if not found:
+            found = {self._catalogue.find(mode or "default").id: EndpointRequest(mode or "default")}
+        first = self._catalogue.find(mode or "default").id if len(found) > 1 else ""
+        return {key: found[key] for key in sorted(found, key=lambda key: (key != first, found[key].network))}
+
+    def _join_all(self, container_id: str, name: str, requests: Mapping[str, EndpointRequest]) -> Attached:
+        attached = Attached(name)
+        with self._lock:
+            try:
+                for network_id, request in requests.items():
+                    attached.endpoints[network_id] = self._join(network_id, request, attached)
+            except BaseException:
+                self._release(attached)
+                raise
+            self._attached[container_id] = attached
+        return attached
+
+    def _join(self, network_id: str, request: EndpointRequest, attached: Attached) -> Endpoint:
+        network = self._catalogue.bridges.get(network_id)
+        if network is None:
+            raise InvalidParameter(
+                "conflicting options: cannot attach both user-defined and non-user-defined network-modes"
+            )
+        address = _take(self._ready(network), request.address)
+        return bridge_endpoint(network, request, address, attached.free_interface_name())
+
+    def _ready(self, network: BridgeNetwork) -> AddressPool:
+        if network.up:
+            return network.ready()
+        pool = network.ready()
+        if self._settings.ip_forward:
+            self._forwarding.switch_on()
+        self._refresh_firewall()
+        return pool
+
+    def _publish_ports(
+        self, container_id: str, attached: Attached, ports: Sequence[PortBinding]
+    ) -> list[PublishedPort]:
+        """On the network of the default route, as Docker: an internal one publishes nothing."""
+        best = attached.gateway_endpoint()
+        if best is None or not ports:
+            return []
+        listeners = publish(ports, default_ip=self._catalogue.bridges[best.network.id].host_binding)
+        published = [
+            Published(p.protocol, p.host_ip, p.host_port, str(best.address), p.container_port) for p in listeners
+        ]
         try:
             self._firewall.publish(published)
-        except FileExistsError as exc:
-            # Its socket is free, its rule not yet: the container before us is over and not detached.
-            first = published[0]
-            raise PortUnavailable(
-                f"Bind for {first.host_ip}:{first.host_port} failed: port is already allocated"
-            ) from exc
+        except BaseException as exc:
+            for port in listeners:
+                port.listener.close()
+            if isinstance(exc, FileExistsError):
+                # Its socket is free, its rule not yet: the container before us is over and not detached.
+                first = published[0]
+                raise PortUnavailable(
+                    f"Bind for {first.host_ip}:{first.host_port} failed: port is already allocated"
+                ) from exc
+            raise
+        with self._lock:
+            self._published[container_id] = {best.network.id: published}
+        return listeners
 
     def detach(self, container_id: str) -> None:
-        """Give back address and ports. A container that is not attached is no error."""
+        """Give back addresses and ports. A container that is not attached is no error."""
+        attached = self._leave_all(container_id)
+        for endpoint in attached.endpoints.values() if attached else ():
+            self._tell_endpoint("disconnect", container_id, endpoint)
+
+    def _leave_all(self, container_id: str) -> Attached | None:
         with self._lock:
-            endpoint = self._endpoints.pop(container_id, None)
-            pool = self._pool
-        if endpoint is None:
-            return
-        if endpoint.published:
-            self._firewall.withdraw(endpoint.published)
-        if endpoint.address is not None and pool is not None:
-            pool.release(endpoint.address)
+            attached = self._attached.pop(container_id, None)
+            published = self._published.pop(container_id, {})
+        for ports in published.values():
+            self._firewall.withdraw(ports)
+        if attached is not None:
+            with self._lock:
+                self._release(attached)
+        return attached
+
+    def _release(self, attached: Attached) -> None:
+        for network_id, endpoint in attached.endpoints.items():
+            self._release_address(network_id, endpoint)
+
+    def _release_address(self, network_id: str, endpoint: Endpoint) -> None:
+        network = self._catalogue.bridges.get(network_id)
+        if endpoint.address is not None and network is not None and network.pool is not None:
+            network.pool.release(endpoint.address)
+
+    # Live changes
+
+    def connect(self, container_id: str, request: EndpointRequest) -> LinkChange:
+        """Join one more network with a container that runs. ``disconnect`` undoes it when its monitor cannot."""
+        record = self.find(request.network)
+        with self._lock:
+            attached = self._running(container_id)
+            if record.id in attached.endpoints:
+                raise Forbidden(f"endpoint with name {attached.name} already exists in network {record.name}")
+            endpoint = self._join(record.id, request, attached)
+            attached.endpoints[record.id] = endpoint
+        self._tell_endpoint("connect", container_id, endpoint)
+        return _change(attached, add=[endpoint])
+
+    def without(self, container_id: str, reference: str) -> LinkChange:
+        """What the monitor does before ``disconnect``; nothing changes yet."""
+        record = self.find(reference)
+        with self._lock:
+            attached = self._running(container_id)
+            if record.id not in attached.endpoints:
+                raise not_connected(container_id, record)
+            left = Attached(attached.name, {k: e for k, e in attached.endpoints.items() if k != record.id})
+            return _change(left, remove=[attached.endpoints[record.id]])
+
+    def disconnect(self, container_id: str, reference: str) -> None:
+        """Free what the container had on a network; its monitor has taken the link down. Idempotent."""
+        record = self.find(reference)
+        with self._lock:
+            attached = self._attached.get(container_id)
+            endpoint = attached.endpoints.pop(record.id, None) if attached else None
+            ports = self._published.get(container_id, {}).pop(record.id, [])
+        if ports:
+            self._firewall.withdraw(ports)
+        if endpoint is not None:
+            with self._lock:
+                self._release_address(record.id, endpoint)
+            self._tell_endpoint("disconnect", container_id, endpoint)
+
+    def _running(self, container_id: str) -> Attached:
+        attached = self._attached.get(container_id)
+        if attached is None:
+            raise System(f"container {container_id} has no network of its own")
+        return attached
+
+    # The engine's life
 
     def reconcile(self) -> bool:
         """Repair the firewall table if somebody changed or flushed it; True when it had to be."""
         with self._lock:
-            if self._pool is None or self._firewall.intact():
+            if not self._up() or self._firewall.intact():
                 return False
         self._firewall.restore()
         _logger.warning("nftables table %s was changed or flushed: restored", self._settings.firewall_table)
         return True
 
     def stop_if_unused(self) -> None:
-        """With no container attached remove bridge and table, and restore ip_forward: nothing stays behind."""
+        """With no container attached remove bridges and table, and restore ip_forward: nothing stays behind."""
         with self._lock:
-            if any(e.address is not None for e in self._endpoints.values()):
+            if any(e.address is not None for a in self._attached.values() for e in a.endpoints.values()):
                 return
-            if self._pool is not None or self._bridge.adopt():
+            up = [network for network in self._catalogue.bridges.values() if network.up or network.adopt()]
+            if up:
                 self._firewall.remove()
-                self._bridge.remove()
-            self._pool = None
+            for network in up:
+                network.remove_bridge()
+            self._forwarding.restore()
 
     def close(self) -> None:
         """Close what this process holds; networks and rules stay for the containers that live."""
@@ -242,114 +385,28 @@ class NetworkController:
 
     @property
     def gateway(self) -> str:
-        """The default bridge's address on the host, for ``host-gateway``; empty while there is no bridge."""
-        return str(self._pool.gateway) if self._pool else ""
+        """The default bridge's address on the host; empty while there is no bridge."""
+        pool = self._catalogue.default.pool
+        return str(pool.gateway) if pool else ""
 
-    def networks(self) -> list[NetworkRecord]:
-        """Every network, by name."""
-        return sorted(self._records.values(), key=lambda record: record.name)
+    def _up(self) -> list[BridgeNetwork]:
+        return [network for network in self._catalogue.bridges.values() if network.up]
 
-    def find(self, reference: str) -> NetworkRecord:
-        """A network by name, id or unambiguous id prefix; NetworkNotFound."""
-        record = self._records.get(reference)
-        if record is not None:
-            return record
-        matches = [r for r in self._records.values() if reference and r.id.startswith(reference)]
-        if len(matches) > 1:
-            raise InvalidParameter(
-                f"network {reference} is ambiguous ({len(matches)} matches found based on ID prefix)"
-            )
-        if not matches:
-            raise NetworkNotFound(reference)
-        return matches[0]
+    def _refresh_firewall(self) -> None:
+        self._firewall.change_networks([network.rules() for network in self._up()])
 
-    def inspect(self, reference: str) -> dict[str, Any]:
-        """Docker's Network object (GET /networks/{id})."""
-        record = self.find(reference)
-        pool = self._pool
-        config: list[dict[str, str]] = []
-        if record.driver == "bridge" and pool is not None:
-            config = [{"Subnet": str(pool.subnet), "Gateway": str(pool.gateway)}]
-        options: dict[str, str] = {}
-        if record.driver == "bridge":
-            options = {
-                "com.docker.network.bridge.default_bridge": "true",
-                "com.docker.network.bridge.enable_icc": str(self._settings.icc).lower(),
-                "com.docker.network.bridge.enable_ip_masquerade": str(self._settings.ip_masq).lower(),
-                "com.docker.network.bridge.host_binding_ipv4": self._settings.ip,
-                "com.docker.network.bridge.name": self._bridge.name,
-                "com.docker.network.driver.mtu": str(self._settings.mtu),
-            }
-        return {
-            "Name": record.name,
-            "Id": record.id,
-            "Created": record.created,
-            "Scope": "local",
-            "Driver": record.driver,
-            "EnableIPv4": True,
-            "EnableIPv6": False,
-            "IPAM": {"Driver": "default", "Options": None, "Config": config},
-            "Internal": False,
-            "Attachable": False,
-            "Ingress": False,
-            "ConfigFrom": {"Network": ""},
-            "ConfigOnly": False,
-            "Containers": self._containers(record),
-            "Options": options,
-            "Labels": {},
-        }
+    def _all_published(self) -> list[Published]:
+        return [port for by_network in self._published.values() for ports in by_network.values() for port in ports]
 
-    def _containers(self, record: NetworkRecord) -> dict[str, dict[str, str]]:
-        with self._lock:
-            return {
-                container_id: {
-                    "Name": endpoint.name,
-                    "EndpointID": str(endpoint.details.get("EndpointID", "")),
-                    "MacAddress": str(endpoint.details.get("MacAddress", "")),
-                    "IPv4Address": f"{endpoint.details['IPAddress']}/{endpoint.details['IPPrefixLen']}"
-                    if endpoint.details.get("IPAddress")
-                    else "",
-                    "IPv6Address": "",
-                }
-                for container_id, endpoint in self._endpoints.items()
-                if endpoint.details.get("NetworkID") == record.id
-            }
+    def _tell_endpoint(self, action: str, container_id: str, endpoint: Endpoint) -> None:
+        record = endpoint.network
+        self._tell("network", action, record.id, {"container": container_id, "name": record.name,
+                                                  "type": record.driver})  # fmt: skip
 
-    def _ensure_pool(self) -> AddressPool:
-        interface = self._bridge.ensure()
-        if self._pool is None:
-            self._pool = AddressPool(interface.network, interface.ip)
-        return self._pool
 
-    def _rules(self) -> list[BridgeRules]:
-        assert self._pool is not None
-        return [
-            BridgeRules(
-                self._bridge.name,
-                self._pool.subnet,
-                masquerade=self._settings.ip_masq,
-                inter_container=self._settings.icc,
-            )
-        ]
-
-    def _endpoint_details(self, record: NetworkRecord) -> dict[str, Any]:
-        return {
-            "IPAMConfig": None,
-            "Links": None,
-            "Aliases": None,
-            "MacAddress": "",
-            "DriverOpts": None,
-            "GwPriority": 0,
-            "NetworkID": record.id,
-            "EndpointID": secrets.token_hex(32),
-            "Gateway": "",
-            "IPAddress": "",
-            "IPPrefixLen": 0,
-            "IPv6Gateway": "",
-            "GlobalIPv6Address": "",
-            "GlobalIPv6PrefixLen": 0,
-            "DNSNames": None,
-        }
+def not_connected(container_id: str, record: NetworkRecord) -> System:
+    """moby's wording."""
+    return System(f"container {container_id} is not connected to network {record.name}")
 
 
 def _take(pool: AddressPool, wanted: str) -> ipaddress.IPv4Address:
@@ -363,14 +420,60 @@ def _take(pool: AddressPool, wanted: str) -> ipaddress.IPv4Address:
     return address
 
 
-def _endpoint_from_plan(plan: Mapping[str, Any]) -> _Endpoint:
-    interfaces = plan.get("interfaces") or []
-    address = ipaddress.IPv4Interface(interfaces[0]["addresses"][0]).ip if interfaces else None
-    published = [
-        Published(p["protocol"], p["host_ip"], p["host_port"], p["address"], p["port"])
-        for p in plan.get("proxies") or []
-    ]
-    return _Endpoint(address, published, dict(plan.get("endpoint") or {}), str(plan.get("name", "")))
+def _plan(mode: str, attached: Attached, listeners: Sequence[PublishedPort]) -> dict[str, Any]:
+    best = attached.gateway_endpoint()
+    plan: dict[str, Any] = {
+        "mode": mode,
+        "endpoints": [endpoint.details for endpoint in attached.endpoints.values()],
+        "name": attached.name,
+    }
+    if mode == "bridge":
+        plan |= {
+            "interfaces": [e.interface for e in attached.endpoints.values()],
+            "routes": attached.routes(),
+            "proxies": [
+                {"listener": index, "protocol": p.protocol, "address": str(best.address) if best else "",
+                 "port": p.container_port, "host_ip": p.host_ip, "host_port": p.host_port}
+                for index, p in enumerate(listeners)
+            ],
+        }  # fmt: skip
+    return plan
+
+
+def _settings(attached: Attached) -> dict[str, dict[str, Any]]:
+    return {endpoint.network.name: endpoint.details for endpoint in attached.endpoints.values()}
+
+
+def _change(attached: Attached, *, add: Sequence[Endpoint] = (), remove: Sequence[Endpoint] = ()) -> LinkChange:
+    plan = _plan("bridge", attached, [])
+    message = {
+        "add": [e.interface for e in add],
+        "remove": [e.interface["name"] for e in remove if e.interface],
+        "routes": plan["routes"],
+    }
+    return LinkChange(message, _settings(attached), plan)
+
+
+def _container(name: str, endpoint: Endpoint) -> dict[str, str]:
+    details = endpoint.details
+    address = f"{details['IPAddress']}/{details['IPPrefixLen']}" if details.get("IPAddress") else ""
+    return {
+        "Name": name,
+        "EndpointID": str(details.get("EndpointID", "")),
+        "MacAddress": str(details.get("MacAddress", "")),
+        "IPv4Address": address,
+        "IPv6Address": "",
+    }
+
+
+def _published_by_plan(plan: Mapping[str, Any], attached: Attached) -> dict[str, list[Published]]:
+    network_of = {str(endpoint.address): network_id for network_id, endpoint in attached.endpoints.items()}
+    found: dict[str, list[Published]] = {}
+    for p in plan.get("proxies") or []:
+        port = Published(p["protocol"], p["host_ip"], p["host_port"], p["address"], p["port"])
+        if port.address in network_of:
+            found.setdefault(network_of[port.address], []).append(port)
+    return found
 
 
 def _ports(listeners: Sequence[PublishedPort], exposed: Sequence[str]) -> dict[str, list[dict[str, str]] | None]:

@@ -7,7 +7,8 @@
                                  destination from lo only (S84)
     published  prerouting -100   host address, protocol, port → container address and port
     published  output -100       the same for this host's own processes; loopback is the monitor's proxy
-    forward    forward 0         into a bridge: the same bridge, answers, published ports; else dropped
+    forward    forward 0         into a bridge: the same bridge, answers, published ports; else dropped (S86: so
+                                 one network never reaches another); an internal bridge forwards nothing
     masquerade postrouting 100   out of a bridge's subnet through another interface
 
 Threads: ``Firewall`` has a lock; the netlink socket is used under it.
@@ -40,6 +41,7 @@ class BridgeRules:
     subnet: ipaddress.IPv4Network
     masquerade: bool
     inter_container: bool
+    internal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,13 @@ class Firewall:
         with self._lock:
             self._networks, self._published = tuple(networks), {p for p in published if _in_kernel(p)}
             self._commit(self._whole())
+
+    def change_networks(self, networks: Sequence[BridgeRules]) -> None:
+        """Replace the table for other networks, all at once; published ports stay."""
+        with self._lock:
+            if networks or self._networks:
+                self._networks = tuple(networks)
+                self._commit(self._whole())
 
     def publish(self, ports: Iterable[Published]) -> None:
         """Add a container's ports."""
@@ -177,6 +186,12 @@ def _add_network(transaction: Transaction, network: BridgeRules) -> None:
     within = [*into, *_interface(nft.META_IIFNAME, nft.EQUAL, network.bridge)]
     if network.inter_container:
         transaction.add_rule("forward", [*within, nft.verdict(nft.ACCEPT)])
+    if network.internal:
+        transaction.add_rule(
+            "forward", [*_interface(nft.META_IIFNAME, nft.EQUAL, network.bridge), nft.verdict(nft.DROP)]
+        )
+        transaction.add_rule("forward", [*into, nft.verdict(nft.DROP)])
+        return
     for key, bits in (
         (nft.CT_STATE, nft.CT_ESTABLISHED_RELATED),
         (nft.CT_STATUS, nft.CT_DNAT),

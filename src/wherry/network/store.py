@@ -1,8 +1,13 @@
-"""Network records. The three predefined networks get their random ids the first time and keep them."""
+"""Network records. The three predefined networks get their random ids the first time and keep them.
+
+table networks(id, name, driver, created, document)     document: ``NetworkConfig`` as JSON
+"""
 
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
+
+import msgspec
 
 from wherry.metadata.database import Database, Migration
 
@@ -19,9 +24,26 @@ MIGRATIONS = (
         );
         """,
     ),
+    Migration("network", 2, "ALTER TABLE networks ADD COLUMN document BLOB NOT NULL DEFAULT '{}';"),
 )
 
 PREDEFINED = {"bridge": "bridge", "host": "host", "none": "null"}
+
+
+class NetworkConfig(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What makes a user-defined network what it is. ``chosen_subnet``: the user named it, so static addresses are
+    allowed."""
+
+    subnet: str = ""
+    gateway: str = ""
+    ip_range: str = ""
+    auxiliary: dict[str, str] = {}
+    chosen_subnet: bool = False
+    internal: bool = False
+    attachable: bool = False
+    options: dict[str, str] = {}
+    labels: dict[str, str] = {}
+    ipam_options: dict[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,22 +54,47 @@ class NetworkRecord:
     name: str
     driver: str
     created: str
+    config: NetworkConfig
+
+    @property
+    def predefined(self) -> bool:
+        """Whether it is one of the three that cannot be removed."""
+        return self.name in PREDEFINED
+
+
+def new_record(name: str, driver: str, config: NetworkConfig) -> NetworkRecord:
+    """A record with a fresh id, created now; nothing is stored."""
+    created = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    return NetworkRecord(secrets.token_hex(32), name, driver, created, config)
 
 
 def load_networks(database: Database) -> dict[str, NetworkRecord]:
     """All networks by name; the predefined ones are made when missing."""
-    select = "SELECT id, name, driver, created FROM networks ORDER BY name"
-    rows = database.read().execute(select).fetchall()
-    found = {row["name"]: NetworkRecord(*row) for row in rows}
-    missing = [name for name in PREDEFINED if name not in found]
-    if missing:
-        with database.write() as connection:
-            for name in missing:
-                created = datetime.now(UTC).isoformat().replace("+00:00", "Z")
-                record = NetworkRecord(secrets.token_hex(32), name, PREDEFINED[name], created)
-                connection.execute(
-                    "INSERT INTO networks VALUES (?, ?, ?, ?)",
-                    (record.id, record.name, record.driver, record.created),
-                )
-                found[name] = record
+    select = "SELECT id, name, driver, created, document FROM networks ORDER BY name"
+    decoder = msgspec.json.Decoder(NetworkConfig)
+    found = {
+        row["name"]: NetworkRecord(
+            row["id"], row["name"], row["driver"], row["created"], decoder.decode(row["document"])
+        )
+        for row in database.read().execute(select).fetchall()
+    }
+    for name, driver in PREDEFINED.items():
+        if name not in found:
+            found[name] = new_record(name, driver, NetworkConfig())
+            insert_network(database, found[name])
     return found
+
+
+def insert_network(database: Database, record: NetworkRecord) -> None:
+    """Durable on return."""
+    with database.write() as connection:
+        connection.execute(
+            "INSERT INTO networks VALUES (?, ?, ?, ?, ?)",
+            (record.id, record.name, record.driver, record.created, msgspec.json.encode(record.config)),
+        )
+
+
+def delete_network(database: Database, record: NetworkRecord) -> None:
+    """Durable on return."""
+    with database.write() as connection:
+        connection.execute("DELETE FROM networks WHERE id = ?", (record.id,))
