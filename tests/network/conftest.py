@@ -110,6 +110,8 @@ def make_container(attachment: Attachment) -> int:
                 interface["host_name"], interface["name"], peer_namespace_fd=namespace,
                 peer_mac=interface["mac"], mtu=interface["mtu"], master_index=interface["bridge_index"],
             )  # fmt: skip
+            if interface["isolated"]:
+                batch.set_isolated(interface["host_name"])
             batch.set_up(interface["host_name"])
             outside.apply(batch)
     with entered(namespace), Rtnetlink() as inside:

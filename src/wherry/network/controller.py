@@ -129,9 +129,11 @@ class NetworkController:
                 raise NetworkInUse(record, active)
             network = self._catalogue.bridges[record.id]
             network.bridge.adopt()  # what an engine before us may have left
-            network.remove_bridge()
+            if network.up:
+                # The rules first: a kill in between leaves a bridge, which the next engine takes up.
+                self._refresh_firewall(without=network)
+                network.remove_bridge()
             self._catalogue.remove(record)
-            self._refresh_firewall()
         self._tell("network", "destroy", record.id, {"name": record.name, "type": record.driver})
         return record
 
@@ -392,8 +394,12 @@ class NetworkController:
     def _up(self) -> list[BridgeNetwork]:
         return [network for network in self._catalogue.bridges.values() if network.up]
 
-    def _refresh_firewall(self) -> None:
-        self._firewall.change_networks([network.rules() for network in self._up()])
+    def _refresh_firewall(self, *, without: BridgeNetwork | None = None) -> None:
+        rules = [network.rules() for network in self._up() if network is not without]
+        if rules:
+            self._firewall.change_networks(rules)
+        else:
+            self._firewall.remove()
 
     def _all_published(self) -> list[Published]:
         return [port for by_network in self._published.values() for ports in by_network.values() for port in ports]

@@ -74,9 +74,8 @@ class Firewall:
     def change_networks(self, networks: Sequence[BridgeRules]) -> None:
         """Replace the table for other networks, all at once; published ports stay."""
         with self._lock:
-            if networks or self._networks:
-                self._networks = tuple(networks)
-                self._commit(self._whole())
+            self._networks = tuple(networks)
+            self._commit(self._whole())
 
     def publish(self, ports: Iterable[Published]) -> None:
         """Add a container's ports."""
