@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from wherry.api.distribution import AuthRequest
 from wherry.api.exec import ExecStartRequest
+from wherry.api.networks import ConnectRequest, DisconnectRequest, NetworkCreateRequest
 from wherry.api.response import JSON, MULTIPLEXED_STREAM, TAR
 from wherry.api.volumes import VolumeCreateRequest
 from wherry.containers.config import ContainerConfig, CreateRequest, ExecConfig, UpdateRequest
@@ -104,6 +105,9 @@ ENDPOINTS: dict[str, Endpoint] = {
     "DELETE /images/{name}": Endpoint("Remove it", "force:boolean noprune:boolean"),
     "GET /distribution/{name}/json": Endpoint("An image's manifest in its registry"),
     "GET /networks": Endpoint("List networks", "filters:filters"),
+    "POST /networks/create": Endpoint("Create a network", body=NetworkCreateRequest, status=201),
+    "POST /networks/{id}/connect": Endpoint("Attach a container", body=ConnectRequest, answer=""),
+    "POST /networks/{id}/disconnect": Endpoint("Take a container off", body=DisconnectRequest, answer=""),
     "GET /networks/{id}": Endpoint("Inspect a network", "verbose:boolean scope:string"),
     "POST /networks/prune": Endpoint("Remove unused networks", "filters:filters"),
     "DELETE /networks/{id}": Endpoint("Remove it", status=204, answer=""),
