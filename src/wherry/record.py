@@ -9,8 +9,14 @@ TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from typing import NamedTuple as NamedTuple
+    from typing import Protocol as Protocol
 else:
     from _operator import itemgetter
+
+    class Protocol:
+        """A base class for the type checker's eyes only."""
+
+        __slots__ = ()
 
     class NamedTuple(tuple):
         """A tuple whose elements have the names that the class annotates, with the defaults that it assigns."""

@@ -159,7 +159,7 @@ def test_an_idle_monitor_is_small_r26(machine: Machine) -> None:
     for box in boxes[:-1]:
         rollup = Path(f"/proc/{box.connection.state()['monitor_pid']}/smaps_rollup").read_text()
         sizes.append(next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")))
-    assert sorted(sizes)[len(sizes) // 2] <= 2200
+    assert sorted(sizes)[len(sizes) // 2] <= 2048
 
 
 # The engine as the zygote's child

@@ -70,7 +70,6 @@ def stop_running(settings: Settings) -> bool:
 def serve(settings: Settings) -> NoReturn:
     """Become the zygote in the foreground: the engine's log goes to the terminal, it never goes idle, Ctrl-C ends
     both. A socket that systemd passed (LISTEN_FDS) becomes the API socket. Raises Conflict when one runs already."""
-    from dataclasses import replace
 
     from wherry.engine.listeners import check_hosts
     from wherry.monitor.bootstrap import execute_zygote
@@ -84,7 +83,7 @@ def serve(settings: Settings) -> NoReturn:
     config = _configure(settings, environment, lock_fd=lock_fd, ready_fd=-1)
     for fd in (lock_fd, config.environment_fd):
         os.set_inheritable(fd, True)
-    execute_zygote(replace(config, foreground=True, activated=activated, api_fd=3 if activated else -1))
+    execute_zygote(config._replace(foreground=True, activated=activated, api_fd=3 if activated else -1))
 
 
 def _accepts(path: str) -> bool:

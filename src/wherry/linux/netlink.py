@@ -3,12 +3,18 @@
 Small on purpose: ``import pyroute2`` costs 150-250 ms, a whole container start takes 10 ms.
 """
 
+from __future__ import annotations
+
 import os
 import socket
 import struct
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Self
+
+from wherry.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Self
 
 NLM_F_REQUEST = 0x01
 NLM_F_ACK = 0x04

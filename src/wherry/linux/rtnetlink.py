@@ -4,11 +4,12 @@ Out of scope: rules, neighbours, traffic control. A ``Batch`` collects changes; 
 in one datagram. Indexes of links that the same batch creates are chosen by the caller where it needs them.
 """
 
+from __future__ import annotations
+
 import ipaddress
 import socket
 import struct
 import time
-from dataclasses import dataclass
 
 from wherry.linux.netlink import (
     NLM_F_CREATE,
@@ -52,7 +53,6 @@ Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-@dataclass(frozen=True, slots=True)
 class Link:
     """One network interface as RTM_GETLINK shows it; ``alias`` and ``kind`` are empty where unset.
 
@@ -60,24 +60,41 @@ class Link:
     later in a work queue, and what is sent before is lost (an ARP request is repeated after a whole second).
     """
 
-    index: int
-    name: str
-    up: bool
-    operational: bool
-    mtu: int
-    mac: str
-    master: int
-    kind: str
-    alias: str
+    __slots__ = ("alias", "index", "kind", "mac", "master", "mtu", "name", "operational", "up")
+
+    def __init__(
+        self,
+        *,
+        index: int,
+        name: str,
+        up: bool,
+        operational: bool,
+        mtu: int,
+        mac: str,
+        master: int,
+        kind: str,
+        alias: str,
+    ) -> None:
+        self.index = index
+        self.name = name
+        self.up = up
+        self.operational = operational
+        self.mtu = mtu
+        self.mac = mac
+        self.master = master
+        self.kind = kind
+        self.alias = alias
 
 
-@dataclass(frozen=True, slots=True)
 class Route:
-    """One route of the main table; ``destination`` None is the default route."""
+    """One route of the main table; ``destination`` None is the default route, ``index`` its link's."""
 
-    destination: Network | None
-    gateway: Address | None
-    index: int
+    __slots__ = ("destination", "gateway", "index")
+
+    def __init__(self, *, destination: Network | None, gateway: Address | None, index: int) -> None:
+        self.destination = destination
+        self.gateway = gateway
+        self.index = index
 
 
 def _mac_bytes(mac: str) -> bytes:

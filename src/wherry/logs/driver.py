@@ -4,13 +4,18 @@ The monitor hands a driver raw chunks as it reads them; the driver makes lines o
 the monitor's loop: it may write to local files and must not wait for anything else.
 """
 
+from __future__ import annotations
+
 import os
-from typing import Any, Protocol
 
 from wherry.logs.json_file import JsonFileDriver
 from wherry.logs.local import LocalDriver
 from wherry.logs.none import NoneDriver
 from wherry.logs.rotate import RotatingFile
+from wherry.record import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from typing import Any
 
 # "Capped by default": Docker's json-file grows without bound.
 DEFAULT_MAX_SIZE_BYTES = 20 << 20

@@ -5,7 +5,6 @@ no newline in its text (moby ``daemon/logger/jsonfilelog``). Whole chunks are en
 every object of a chunk are equal, so one ``bytes.replace`` makes the objects.
 """
 
-import json
 import time
 from collections.abc import Mapping
 
@@ -46,6 +45,8 @@ class JsonFileDriver:
         self._splitters = {"stdout": LineSplitter(), "stderr": LineSplitter()}
         middle = ""
         if attributes:
+            import json  # a monitor without attributes does without it
+
             attrs = json.dumps(dict(sorted(attributes.items())), separators=(",", ":"), ensure_ascii=False)
             middle = f',"attrs":{attrs}'
         self._tails = {

@@ -5,13 +5,15 @@ its :class:`~wherry.monitor.stdio.Process` stop reading, so it slows the contain
 is gone is dropped at once. Input runs the other way with the same back-pressure.
 """
 
+from __future__ import annotations
+
 import socket
 import struct
 from collections import deque
-from typing import Protocol
 
 from wherry.monitor.attach_options import AttachOptions, parse_detach_keys
 from wherry.monitor.loop import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, Loop
+from wherry.record import Protocol
 
 # The most a client may lag behind before the container's output waits for it.
 BUFFER_LIMIT_BYTES = 1 << 20
@@ -29,10 +31,10 @@ class AttachTarget(Protocol):
     def client_input(self, data: bytes) -> bool:
         """Take stdin bytes; False when no more is wanted before ``Client.resume_input``."""
 
-    def client_input_ended(self, client: "Client") -> None:
+    def client_input_ended(self, client: Client) -> None:
         """The client half-closed."""
 
-    def client_gone(self, client: "Client", *, detached: bool) -> None:
+    def client_gone(self, client: Client, *, detached: bool) -> None:
         """The client's socket is closed."""
 
 

@@ -1,16 +1,19 @@
 """What an attached client wants: the part of an attach or exec request that travels with its socket."""
 
-import base64
-from dataclasses import dataclass
-from typing import Any
+from __future__ import annotations
+
+import binascii
 
 from wherry.errors import InvalidParameter
+from wherry.record import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Any
 
 DEFAULT_DETACH_KEYS = "ctrl-p,ctrl-q"
 
 
-@dataclass(frozen=True, slots=True)
-class AttachOptions:
+class AttachOptions(NamedTuple):
     """``framed``: stdcopy headers (no tty). ``leftover``: stdin bytes that came with the HTTP head.
     ``detach_keys``: Docker's syntax; "" is the default, only looked at on terminals."""
 
@@ -29,11 +32,11 @@ class AttachOptions:
             "stderr": self.stderr,
             "framed": self.framed,
             "detach_keys": self.detach_keys,
-            "leftover": base64.b64encode(self.leftover).decode(),
+            "leftover": binascii.b2a_base64(self.leftover, newline=False).decode(),
         }
 
     @classmethod
-    def from_message(cls, message: dict[str, Any]) -> "AttachOptions":
+    def from_message(cls, message: dict[str, Any]) -> AttachOptions:
         """Read the JSON form."""
         return cls(
             stdin=message["stdin"],
@@ -41,7 +44,7 @@ class AttachOptions:
             stderr=message["stderr"],
             framed=message["framed"],
             detach_keys=message["detach_keys"],
-            leftover=base64.b64decode(message["leftover"]),
+            leftover=binascii.a2b_base64(message["leftover"]),
         )
 
 

@@ -9,21 +9,24 @@ The new process binds its sockets and starts the engine before it imports what m
 what the first command waits for.
 """
 
-import json
+from __future__ import annotations
+
 import os
 import socket
 import sys
-from dataclasses import asdict, dataclass, replace
-from typing import NoReturn
 
+from wherry import json_text
 from wherry.linux.fdsocket import listen_unix
 from wherry.linux.memfd import sealed_bytes, sealed_copy
+from wherry.record import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 _ENTER = "import sys; sys.path.insert(0, sys.argv[1]); from wherry.monitor.bootstrap import enter; enter(sys.argv[2])"
 
 
-@dataclass(frozen=True, slots=True)
-class ZygoteConfig:
+class ZygoteConfig(NamedTuple):
     """Everything a zygote knows. Descriptors are -1 where there is none.
 
     ``activated``: the API socket is somebody else's file (systemd's). ``environment_fd``: a memfd with the engine's
@@ -53,7 +56,7 @@ def execute_zygote(config: ZygoteConfig) -> NoReturn:
     program = sealed_copy(config.interpreter, "wherry-python")
     package_root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     # argv[0] is where the interpreter looks for its standard library.
-    settings = sealed_bytes(json.dumps(asdict(config)).encode(), "wherry-zygote")
+    settings = sealed_bytes(json_text.dumps(config._asdict()).encode(), "wherry-zygote")
     os.set_inheritable(settings, True)
     arguments = [config.interpreter, "-I", "-S", "-c", _ENTER, package_root, str(settings)]
     os.execve(f"/proc/self/fd/{program}", arguments, {"LC_CTYPE": "C.UTF-8"})
@@ -65,7 +68,7 @@ def enter(text: str) -> NoReturn:
     os.umask(0o022)
     os.chdir("/")
     settings = int(text)
-    values = json.loads(os.pread(settings, os.fstat(settings).st_size, 0))
+    values = json_text.loads(os.pread(settings, os.fstat(settings).st_size, 0).decode())
     os.close(settings)
     config = ZygoteConfig(**{**values, "engine_command": tuple(values["engine_command"])})
     for fd in (
@@ -84,7 +87,7 @@ def enter(text: str) -> NoReturn:
         os.close(config.ready_fd)
     from wherry.monitor.zygote import main  # start-up cost: after the engine is on its way
 
-    sys.exit(main(replace(config, ready_fd=-1)))
+    sys.exit(main(config._replace(ready_fd=-1)))
 
 
 def _bind(config: ZygoteConfig) -> ZygoteConfig:
@@ -97,7 +100,7 @@ def _bind(config: ZygoteConfig) -> ZygoteConfig:
             os.chmod(config.api_socket, 0o660)
     if listener_fd < 0:  # last: whoever finds it finds the API too
         listener_fd = listen_unix(config.zygote_socket, socket.SOCK_SEQPACKET).detach()
-    return replace(config, api_fd=api_fd, listener_fd=listener_fd)
+    return config._replace(api_fd=api_fd, listener_fd=listener_fd)
 
 
 def _start_engine(config: ZygoteConfig) -> ZygoteConfig:
@@ -106,4 +109,4 @@ def _start_engine(config: ZygoteConfig) -> ZygoteConfig:
     if config.engine_pid:
         return config
     pid, connection = spawn_engine(config)
-    return replace(config, engine_pid=pid, engine_fd=connection.detach())
+    return config._replace(engine_pid=pid, engine_fd=connection.detach())

@@ -1,12 +1,17 @@
 """What is done to a container through its cgroups: the same whichever runtime made it."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
-from typing import Any
 
 from wherry.monitor.container_runtime import NotRunning
 from wherry.monitor.container_spec import ContainerSpec
+from wherry.record import TYPE_CHECKING
 from wherry.runtime.cgroups import Cgroups
 from wherry.runtime.stats import read_stats
+
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class ByCgroup(ABC):

@@ -4,13 +4,14 @@
 ``running`` again. Every exit is written to exit.json before it is told to anybody.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 import signal
 import time
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Any
 
 from wherry.errors import Conflict, InvalidParameter, Unavailable, WherryError
 from wherry.linux.pidfd import send_signal
@@ -27,9 +28,13 @@ from wherry.monitor.restart import RestartPolicy
 from wherry.monitor.sandbox import Sandbox
 from wherry.monitor.stdio import Stdio, Streams
 from wherry.monitor.told import Told
+from wherry.record import TYPE_CHECKING
 from wherry.runtime.failure import RuntimeFailure
 
-Event = dict[str, Any]
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
+
+Event: TypeAlias = "dict[str, Any]"
 Done = Callable[[WherryError | None], None]
 
 # After SIGKILL, before `stop` gives up on a task that the kernel cannot kill (R35).

@@ -1,16 +1,18 @@
 """The seam between a container's life (``container.py``) and what makes its processes: our own runtime in this
 process, or another OCI runtime's binary."""
 
-from dataclasses import dataclass
-from typing import Any, Protocol
+from __future__ import annotations
 
 from wherry.errors import Conflict
 from wherry.monitor.sandbox import Sandbox
 from wherry.monitor.stdio import Streams
+from wherry.record import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from typing import Any
 
 
-@dataclass(frozen=True, slots=True)
-class Running:
+class Running(NamedTuple):
     """A process of the container, a child of the monitor. The receiver owns the descriptors."""
 
     pid: int

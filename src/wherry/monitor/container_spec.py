@@ -1,18 +1,23 @@
 """The container's config.json in a sealed memfd: parsed where a process is made, never kept parsed by a monitor."""
 
-import json
-import os
-from typing import Any
+from __future__ import annotations
 
+import os
+
+from wherry import json_text
 from wherry.linux.memfd import sealed_bytes
 from wherry.monitor.protocol import PAYLOAD_LIMIT
+from wherry.record import TYPE_CHECKING
 
-Spec = dict[str, Any]
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
+
+Spec: TypeAlias = "dict[str, Any]"
 
 
 def seal_spec(spec: Spec) -> int:
     """The engine's side: a descriptor to send along."""
-    return sealed_bytes(json.dumps(spec, separators=(",", ":")).encode(), "wherry-spec")
+    return sealed_bytes(json_text.dumps(spec).encode(), "wherry-spec")
 
 
 def spec_facts(spec: Spec) -> dict[str, Any]:
@@ -38,7 +43,7 @@ class ContainerSpec:
         size = os.fstat(self._fd).st_size
         if size > PAYLOAD_LIMIT:
             raise ValueError(f"config.json of {size} bytes")
-        spec: Spec = json.loads(os.pread(self._fd, size, 0))
+        spec: Spec = json_text.loads(os.pread(self._fd, size, 0).decode())
         resources = spec.setdefault("linux", {}).setdefault("resources", {})
         for update in self._updates:
             for key, value in update.items():

@@ -1,11 +1,12 @@
 """The monitor's socket: engines connect, ask, and hear events. Any number may be connected; one that does not read
 its events is hung up on, and finds the state again when it reconnects."""
 
+from __future__ import annotations
+
 import os
 import socket
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from wherry.errors import Conflict, InvalidParameter, NotFound, System, Unavailable, WherryError
 from wherry.linux.fdsocket import listen_unix
@@ -14,7 +15,11 @@ from wherry.monitor.container import Container
 from wherry.monitor.diagnostics import report
 from wherry.monitor.loop import EPOLLIN, Loop
 from wherry.monitor.protocol import Message, ProtocolError, Receiver, send
+from wherry.record import TYPE_CHECKING
 from wherry.runtime.failure import RuntimeFailure
+
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
 
 _KINDS: tuple[tuple[type[WherryError], str], ...] = (
     (NotFound, "not_found"),
@@ -62,7 +67,7 @@ class Control:
         self._peers[endpoint.fileno()] = Peer(endpoint, self)
         self._loop.add(endpoint.fileno(), EPOLLIN, self._peers[endpoint.fileno()].on_ready)
 
-    def drop(self, peer: "Peer") -> None:
+    def drop(self, peer: Peer) -> None:
         """Hang up; idempotent."""
         if self._peers.pop(peer.fd, None) is not None:
             self._loop.remove(peer.fd)
@@ -155,7 +160,7 @@ class Peer:
 
 
 Done = Callable[[WherryError | None], None]
-Handler = Callable[[Container, Message, list[int], Done], Any]
+Handler: TypeAlias = "Callable[[Container, Message, list[int], Done], Any]"
 _LATER = object()  # the handler answers through ``done``
 
 

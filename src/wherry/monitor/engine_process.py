@@ -5,14 +5,13 @@ Contract with ``python -m wherry.api``: descriptor 3 is the listening API socket
 idle exit. It exits with 0 when it is idle or was told to, with anything else when it failed.
 """
 
-import json
 import os
-import re
 import select
 import signal
 import socket
 from collections.abc import Callable
 
+from wherry import json_text
 from wherry.monitor.bootstrap import ZygoteConfig
 from wherry.monitor.diagnostics import report
 from wherry.monitor.exit_status import exit_code
@@ -25,7 +24,7 @@ _LONGEST_DELAY_SECONDS = 10.0
 _REQUEST_WAIT_SECONDS = 0.05
 _WORDS_BYTES = 4096
 _WORDS_LINES = 4
-_OURS = re.compile(r"\d{4}-\d\d-\d\dT[\d:]+Z wherry\[")
+_OURS = r"\d{4}-\d\d-\d\dT[\d:]+Z wherry\["
 
 
 def spawn_engine(config: ZygoteConfig) -> tuple[int, socket.socket]:
@@ -59,7 +58,7 @@ def _out_of_the_way(fd: int) -> int:
 
 
 def _read_environment(fd: int) -> dict[str, str]:
-    environment: dict[str, str] = json.loads(os.pread(fd, os.fstat(fd).st_size, 0))
+    environment: dict[str, str] = json_text.loads(os.pread(fd, os.fstat(fd).st_size, 0).decode())
     return environment
 
 
@@ -178,7 +177,7 @@ class EngineProcess:
 
 
 def _answer_unavailable(client: socket.socket, reason: str) -> None:
-    body = json.dumps({"message": reason}).encode()
+    body = json_text.dumps({"message": reason}).encode()
     head = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nConnection: close\r\n"
     try:
         client.settimeout(_REQUEST_WAIT_SECONDS)
@@ -193,6 +192,8 @@ def _answer_unavailable(client: socket.socket, reason: str) -> None:
 
 def _last_words(path: str) -> str:
     """What the engine said last: its last lines, of a traceback only the last one."""
+    import re  # no monitor needs it
+
     try:
         with open(path, "rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - _WORDS_BYTES))
@@ -201,7 +202,7 @@ def _last_words(path: str) -> str:
         return ""
     words: list[str] = []
     for line in reversed(lines):
-        if _OURS.match(line):
+        if re.match(_OURS, line):
             if words:
                 break  # what stands before our own line belongs to an earlier engine
         elif line.strip():

@@ -1,8 +1,9 @@
 """Processes that ``exec`` runs beside the container's init, each with its own streams and client."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable
-from typing import Any
 
 from wherry.errors import Conflict, NotFound
 from wherry.linux.pidfd import send_signal
@@ -11,8 +12,12 @@ from wherry.monitor.container_runtime import ContainerRuntime, Running
 from wherry.monitor.exit_status import exit_code
 from wherry.monitor.loop import Loop
 from wherry.monitor.stdio import Stdio, Streams
+from wherry.record import TYPE_CHECKING
 
-Emit = Callable[[dict[str, Any]], object]
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
+
+Emit: TypeAlias = "Callable[[dict[str, Any]], object]"
 
 # Ended ones that an engine may still be asked about.
 _REMEMBERED = 16
@@ -56,7 +61,7 @@ class ExecSessions:
         self._emit({"event": "exec_started", "exec_id": exec_id, "pid": running.pid})
         return running.pid
 
-    def _ended(self, session: "ExecSession", code: int) -> None:
+    def _ended(self, session: ExecSession, code: int) -> None:
         del self._live[session.exec_id]
         if session.exec_id in self._known:
             self._known[session.exec_id]["code"] = code
@@ -70,7 +75,7 @@ class ExecSessions:
         if not self._live and self._when_done is not None:
             self._when_done()
 
-    def _flushed(self, session: "ExecSession") -> None:
+    def _flushed(self, session: ExecSession) -> None:
         self._flushing.discard(session)
         self._on_flushed()
 
@@ -88,7 +93,7 @@ class ExecSessions:
         """Signal a live exec's process. Raises NotFound."""
         self._find(exec_id).signal(number)
 
-    def _find(self, exec_id: str) -> "ExecSession":
+    def _find(self, exec_id: str) -> ExecSession:
         session = self._live.get(exec_id)
         if session is None:
             raise NotFound(f"No such exec instance: {exec_id}")
@@ -113,7 +118,7 @@ class ExecSessions:
 class ExecSession:
     """One process. ``on_end(session, code)`` is called when it is reaped and its output was taken."""
 
-    def __init__(self, loop: Loop, exec_id: str, on_end: Callable[["ExecSession", int], None]) -> None:
+    def __init__(self, loop: Loop, exec_id: str, on_end: Callable[[ExecSession, int], None]) -> None:
         self.exec_id = exec_id
         self.when_flushed: Callable[[], None] | None = None
         self._loop = loop

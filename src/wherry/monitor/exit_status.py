@@ -1,10 +1,15 @@
 """How a container ended, and ``<data_dir>/exit.json``, which tells an engine that was not there."""
 
-import json
-import os
-from typing import Any
+from __future__ import annotations
 
+import os
+
+from wherry import json_text
 from wherry.linux.filesystem import sync_directory
+from wherry.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
 
 EXIT_FILE = "exit.json"
 FORMAT_VERSION = 1
@@ -21,7 +26,7 @@ def write_exit(data_dir: str, status: dict[str, Any], *, durable: bool) -> None:
     """Replace exit.json whole. ``durable``: nobody else knows the exit, so it reaches the disk before return."""
     path = os.path.join(data_dir, EXIT_FILE)
     temporary = f"{path}.{os.getpid()}"
-    data = json.dumps({"version": FORMAT_VERSION, **status}).encode()
+    data = json_text.dumps({"version": FORMAT_VERSION, **status}).encode()
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         os.write(fd, data)
@@ -38,7 +43,7 @@ def read_exit(data_dir: str) -> dict[str, Any] | None:
     """The last recorded exit, None when there is none. Raises ValueError for a format of another version."""
     try:
         with open(os.path.join(data_dir, EXIT_FILE), encoding="utf-8") as file:
-            status: dict[str, Any] = json.load(file)
+            status: dict[str, Any] = json_text.loads(file.read())
     except FileNotFoundError:
         return None
     if status.get("version") != FORMAT_VERSION:

@@ -5,14 +5,15 @@ The overlay is mounted on ``<bundle>/rootfs`` in a mount namespace of the monito
 Cgroups are read and signalled directly, as for our own runtime: it is the same tree. Blocking, like every runtime.
 """
 
+from __future__ import annotations
+
 import errno
-import json
 import os
 import select
 import signal
 import socket
-from typing import Any
 
+from wherry import json_text
 from wherry.linux.fdsocket import listen_unix, receive_with_fds
 from wherry.linux.mount import MNT_DETACH, MS_REC, MS_SLAVE, mount, umount
 from wherry.linux.namespaces import CLONE_NEWNS, unshare
@@ -23,11 +24,15 @@ from wherry.monitor.container_spec import ContainerSpec
 from wherry.monitor.diagnostics import report
 from wherry.monitor.sandbox import Sandbox
 from wherry.monitor.stdio import Streams
+from wherry.record import TYPE_CHECKING
 from wherry.runtime import cgroups as cgroups_module
 from wherry.runtime.cgroup_layout import container_path
 from wherry.runtime.cgroups import Cgroups
 from wherry.runtime.failure import RuntimeFailure
 from wherry.runtime.rootfs import mount_overlay_at
+
+if TYPE_CHECKING:
+    from typing import Any
 
 # crun of Debian 12 refuses what claims to be newer; runtimes ignore the parts that they do not know.
 _SPEC_VERSION = "1.0.2"
@@ -91,7 +96,7 @@ class ForeignRuntime(ByCgroup):
                 for n in linux.get("namespaces") or []
             ]
         spec["linux"] = linux
-        _write(f"{self._bundle}/config.json", json.dumps(spec))
+        _write(f"{self._bundle}/config.json", json_text.dumps(spec))
 
     def _run_process(self, command: list[str], target: list[str], streams: Streams) -> Running:
         pid_file = f"{self._bundle}/pid-{self._execs}"
@@ -119,7 +124,7 @@ class ForeignRuntime(ByCgroup):
         self._live()
         self._execs += 1
         path = f"{self._bundle}/process-{self._execs}.json"
-        _write(path, json.dumps(process))
+        _write(path, json_text.dumps(process))
         try:
             return self._run_process(["exec", "--detach", "--process", path], [self._id], streams)
         finally:
@@ -194,7 +199,7 @@ def _last_error(log: str) -> str:
         return ""
     for line in reversed(lines):
         try:
-            record = json.loads(line)
+            record = json_text.loads(line)
         except ValueError:
             continue  # a runtime that logs plain text
         if record.get("level") in ("error", "fatal"):

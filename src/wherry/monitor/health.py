@@ -4,10 +4,11 @@
 ``unhealthy``; one success makes it ``healthy`` again.
 """
 
+from __future__ import annotations
+
 import signal
 import time
 from collections.abc import Callable
-from typing import Any
 
 from wherry.errors import WherryError
 from wherry.logs.timestamp import format_timestamp
@@ -15,6 +16,10 @@ from wherry.monitor.container_runtime import ContainerRuntime
 from wherry.monitor.exec_session import ExecSession
 from wherry.monitor.loop import Loop, Timer
 from wherry.monitor.stdio import Streams
+from wherry.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
 
 OUTPUT_LIMIT_BYTES = 4096
 RESULTS_KEPT = 5

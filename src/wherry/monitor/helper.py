@@ -11,10 +11,10 @@ import gc
 import os
 import signal
 import socket
-import traceback
 from collections.abc import Callable
 
 from wherry.errors import InvalidParameter, System, WherryError
+from wherry.monitor.diagnostics import report_bug
 from wherry.monitor.protocol import Message, Receiver, send
 from wherry.runtime.failure import RuntimeFailure
 
@@ -57,7 +57,7 @@ def _run(job: Job, endpoint: socket.socket) -> None:
         send(endpoint, *_outcome(job))
     except OSError as exc:
         if exc.errno != errno.EPIPE:  # the monitor was killed meanwhile
-            traceback.print_exc()
+            report_bug(exc)
     finally:
         os._exit(0)
 
@@ -75,7 +75,7 @@ def _outcome(job: Job) -> tuple[Message, list[int]]:
         where = f"{exc.filename}: " if exc.filename else ""
         return {"error": {"kind": "system", "message": f"{where}{exc.strerror or exc}"}}, []
     except Exception as exc:  # a bug: said to the user, told in full in engine.log, and never unwound further
-        traceback.print_exc()
+        report_bug(exc)
         return {"error": {"kind": "system", "message": f"internal error: {type(exc).__name__}: {exc}"}}, []
 
 

@@ -4,12 +4,12 @@ It needs no engine: it keeps stdio, writes the log, records the exit, restarts, 
 Its own files: ``<run_dir>/monitor.sock``; it removes ``run_dir`` when the container is over.
 """
 
+from __future__ import annotations
+
 import os
 import socket
 import stat
-import traceback
 from collections.abc import Sequence
-from typing import Any, NoReturn
 
 from wherry.errors import WherryError
 from wherry.linux.fdsocket import connect_unix
@@ -19,7 +19,7 @@ from wherry.monitor.container import Container
 from wherry.monitor.container_runtime import ContainerRuntime
 from wherry.monitor.container_spec import ContainerSpec
 from wherry.monitor.control import Control
-from wherry.monitor.diagnostics import report
+from wherry.monitor.diagnostics import report, report_bug
 from wherry.monitor.diagnostics import set_name as set_report_name
 from wherry.monitor.foreign_runtime import ForeignRuntime
 from wherry.monitor.loop import Loop
@@ -27,6 +27,10 @@ from wherry.monitor.own_runtime import OwnRuntime
 from wherry.monitor.protocol import Message, Receiver
 from wherry.monitor.proxy import TcpProxy, UdpProxy, serve_proxies, socket_in
 from wherry.monitor.sandbox import Sandbox
+from wherry.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
 
 # How long clients may take to read the rest after the container is over.
 _FLUSH_SECONDS = 600.0
@@ -61,8 +65,8 @@ def run_monitor(engine_fd: int, *, api_socket: str, argv_area: tuple[int, int]) 
             monitor.begin(engine, tuple(zip(clients, message["attach"], strict=True)), listeners)
             loop.run()
         status = 0
-    except BaseException:
-        report(traceback.format_exc())
+    except BaseException as exc:
+        report_bug(exc)
     finally:
         os._exit(status)
 

@@ -1,9 +1,10 @@
 """wherry's runtime, called in a fork of the monitor (no exec of a runtime binary: a start takes milliseconds)."""
 
+from __future__ import annotations
+
 import os
 import socket
 from functools import partial
-from typing import Any
 
 from wherry.monitor.by_cgroup import ByCgroup
 from wherry.monitor.container_runtime import NotRunning, Running
@@ -13,12 +14,16 @@ from wherry.monitor.helper import run_in_helper
 from wherry.monitor.protocol import Message
 from wherry.monitor.sandbox import Sandbox
 from wherry.monitor.stdio import Streams
+from wherry.record import TYPE_CHECKING
 from wherry.runtime import cgroups as cgroups_module
 from wherry.runtime.cgroup_layout import container_path
 from wherry.runtime.cgroups import CgroupFailure, Cgroups
 from wherry.runtime.create import Created, create_container
 from wherry.runtime.exec import exec_process
 from wherry.runtime.start import start_container
+
+if TYPE_CHECKING:
+    from typing import Any
 
 # For what takes milliseconds, on a machine that is very busy. Below the engine's patience with an answer.
 _CREATE_SECONDS = 50.0

@@ -10,15 +10,20 @@ serves that socket. It is answered by nobody; the first message on the socket is
 forks before it touches memory that would then be copied for every monitor.
 """
 
+from __future__ import annotations
+
 import errno
-import json
 import os
 import socket
 from collections.abc import Sequence
-from typing import Any
 
+from wherry import json_text
 from wherry.linux.fdsocket import MAX_FDS, receive_with_fds, send_with_fds
 from wherry.linux.memfd import sealed_bytes
+from wherry.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
 
 # Part of the handshake: a zygote of another version is replaced, a monitor of another one is only read.
 PROTOCOL_VERSION = 1
@@ -28,11 +33,8 @@ INLINE_LIMIT = 32 << 10
 PAYLOAD_LIMIT = 16 << 20
 _PACKET_LIMIT = 64 << 10
 
-Message = dict[str, Any]
+Message: TypeAlias = "dict[str, Any]"
 _SPAWN_MESSAGE: Message = {"op": "spawn"}
-
-_encode = json.JSONEncoder(separators=(",", ":")).encode
-_decode = json.JSONDecoder().raw_decode
 
 
 class ProtocolError(Exception):
@@ -41,7 +43,7 @@ class ProtocolError(Exception):
 
 def send(endpoint: socket.socket, message: Message, fds: Sequence[int] = ()) -> None:
     """Send one message with its descriptors (kept by the caller). Raises OSError."""
-    data = _encode(message).encode()
+    data = json_text.dumps(message).encode()
     rights = list(fds)
     payload = -1
     if len(data) > INLINE_LIMIT:
@@ -98,11 +100,10 @@ class Receiver:
 
 def _parse(data: bytes) -> Message:
     try:
-        text = data.decode()
-        message, end = _decode(text)
+        message = json_text.loads(data.decode())
     except ValueError as exc:
         raise ProtocolError(f"parse message: {exc}") from exc
-    if end != len(text) or not isinstance(message, dict):
+    if not isinstance(message, dict):
         raise ProtocolError("message is not an object")
     return message
 

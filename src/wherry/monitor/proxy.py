@@ -5,15 +5,20 @@ The monitor lives in the container's network namespace; a socket belongs to the 
 each outgoing one is made during a short visit to the host's.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 import socket
 from collections.abc import Callable
-from typing import Any
 
 from wherry.linux.namespaces import CLONE_NEWNET, setns
 from wherry.monitor.diagnostics import report
 from wherry.monitor.loop import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, Loop, Timer
+from wherry.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
 
 _SPLICE_BYTES = 64 << 10
 # Docker's userland proxy (UDPConnTrackTimeout).
@@ -42,7 +47,7 @@ def socket_in(host_fd: int, here_fd: int) -> SocketMaker:
 
 def serve_proxies(
     loop: Loop, proxies: list[dict[str, Any]], listeners: list[int], make: SocketMaker
-) -> "list[TcpProxy | UdpProxy]":
+) -> list[TcpProxy | UdpProxy]:
     """Begin to serve the plan's ``proxies`` on their listening descriptors (owned by the proxies now).
 
     Closing them gives the ports back, whatever connections and clients live on.
@@ -255,7 +260,7 @@ class UdpProxy:
             if session is not None:
                 session.forward(data)
 
-    def _open(self, peer: Any) -> "_UdpSession | None":
+    def _open(self, peer: Any) -> _UdpSession | None:
         if len(self._sessions) >= _UDP_SESSIONS:
             return None  # datagrams may be lost; memory may not
         try:

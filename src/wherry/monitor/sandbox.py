@@ -5,18 +5,23 @@ With a user namespace the container must own its network namespace (mounting sys
 makes it and the monitor joins it between create and start.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
 
 from wherry.linux.namespaces import CLONE_NEWNET, open_namespace, setns, unshare
 from wherry.linux.rtnetlink import Batch, Rtnetlink
 from wherry.monitor.diagnostics import report
 from wherry.monitor.helper import run_in_helper
+from wherry.record import TYPE_CHECKING
 from wherry.runtime.failure import RuntimeFailure
+
+if TYPE_CHECKING:
+    from typing import Any
 
 _CHANGE_SECONDS = 10.0
 

@@ -3,11 +3,17 @@
 In the answer to ``state`` while the container lives, in exit.json afterwards.
 """
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable
-from typing import Any
 
-Event = dict[str, Any]
+from wherry.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
+
+Event: TypeAlias = "dict[str, Any]"
 
 # Those that make an event of Docker's which only the monitor can know of.
 _KEPT = ("started", "exited", "oom", "health", "exec_exited")

@@ -9,22 +9,23 @@ starts at once, with back-off when it happens again before the engine said that 
 meanwhile get the reason as 503.
 """
 
+from __future__ import annotations
+
 import gc
 import os
 import signal
 import socket
-import traceback
-from dataclasses import dataclass, replace
 
 from wherry.linux.process import command_line_area, set_command_line, set_dumpable, set_name
 from wherry.monitor.bootstrap import ZygoteConfig, execute_zygote
-from wherry.monitor.diagnostics import report
+from wherry.monitor.diagnostics import report, report_bug
 from wherry.monitor.engine_process import EngineProcess
 from wherry.monitor.fingerprint import code_fingerprint
 from wherry.monitor.loop import EPOLLIN, Loop
 from wherry.monitor.main import run_monitor
 from wherry.monitor.protocol import PROTOCOL_VERSION, Message, ProtocolError, Receiver, send
 from wherry.monitor.rehearsal import rehearse
+from wherry.record import NamedTuple
 from wherry.runtime.preload import preload
 from wherry.security import capabilities
 from wherry.security.bpf import compile_profile
@@ -34,8 +35,7 @@ from wherry.security.seccomp_profile import default_profile
 OOM_SCORE_ADJUST = -999
 
 
-@dataclass(slots=True)
-class _Peer:
+class _Peer(NamedTuple):
     endpoint: socket.socket
     receiver: Receiver
 
@@ -186,8 +186,7 @@ class Zygote:
             os.set_inheritable(fd, True)
         try:
             execute_zygote(
-                replace(
-                    self._config,
+                self._config._replace(
                     api_fd=self._api.fileno(),
                     listener_fd=self._listener.fileno(),
                     engine_pid=self._engine.pid,
@@ -208,8 +207,8 @@ def main(config: ZygoteConfig) -> int:
     try:
         zygote = Zygote(config)
         zygote.run()
-    except BaseException:
-        report(traceback.format_exc())
+    except BaseException as exc:
+        report_bug(exc)
         return 1
     return zygote.exit_code
 

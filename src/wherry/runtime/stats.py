@@ -15,12 +15,16 @@ The dict (units: bytes, nanoseconds, counts)::
 A controller that is not there leaves zeros.
 """
 
-import os
-import re
-from typing import Any
+from __future__ import annotations
 
+import os
+
+from wherry.record import TYPE_CHECKING
 from wherry.runtime.cgroup_base import Cgroups
 from wherry.runtime.cgroup_directory import CgroupDirectory
+
+if TYPE_CHECKING:
+    from typing import Any
 
 # memory limits of v1 from here on are "none": the kernel rounds LONG_MAX down to a page.
 _NO_LIMIT_V1 = 0x7FFFFFFFFFF00000
@@ -160,11 +164,12 @@ def _io_stat(text: str) -> dict[str, list[list[Any]]]:
 def _huge_pages(directory: CgroupDirectory, usage: str, peak: str, failures: str) -> dict[str, Any]:
     result = {}
     for name in os.listdir(directory.fd):
-        match = re.fullmatch(rf"hugetlb\.(\d+[KMG]B)\.{re.escape(usage)}", name)
-        if match:
-            prefix = f"hugetlb.{match[1]}."
+        controller, _, rest = name.partition(".")
+        page_size, _, file = rest.partition(".")
+        if (controller, file) == ("hugetlb", usage):
+            prefix = f"hugetlb.{page_size}."
             failed = _optional(directory, prefix + failures)
-            result[match[1]] = {
+            result[page_size] = {
                 "usage": int(directory.read(name)),
                 "max": (_integer(_optional(directory, prefix + peak)) or 0) if peak else 0,
                 "failcnt": _flat(failed).get("max", 0) if " " in failed else _integer(failed) or 0,

@@ -4,14 +4,18 @@ Docker's format is the OCI object plus ``archMap`` and, per entry, ``includes`` 
 architectures, least kernel version), which this module decides. Compiling is ``bpf.py``.
 """
 
-import json
-import os
-import re
-from collections.abc import Collection, Mapping
-from typing import Any
+from __future__ import annotations
 
+import os
+from collections.abc import Collection, Mapping
+
+from wherry import json_text
 from wherry.errors import InvalidParameter, System
 from wherry.linux.libc import MACHINE
+from wherry.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
 
 # What every container may call. Notably absent: io_uring, userfaultfd, keyrings, kexec, swap, module loading.
 _ALWAYS = """
@@ -182,7 +186,7 @@ def load_profile(
     Raises InvalidProfile with Docker's text.
     """
     try:
-        profile = json.loads(text)
+        profile = json_text.loads(text)
     except (ValueError, RecursionError) as exc:
         raise InvalidProfile(f"Decoding seccomp profile failed: {exc}") from exc
     if not isinstance(profile, dict):
@@ -299,13 +303,14 @@ def _all_hold(
 
 
 def _parse_kernel(version: str) -> tuple[int, int]:
-    match = re.match(r"(\d+)\.(\d+)", version)
-    if not match:
+    major, _, rest = version.partition(".")
+    minor = rest[: len(rest) - len(rest.lstrip("0123456789"))]
+    if not (major.isdecimal() and minor):
         raise InvalidProfile(
             f'Decoding seccomp profile failed: invalid kernel version: expected "<kernel version>.<major revision>": '
             f"{version}"
         )
-    return int(match[1]), int(match[2])
+    return int(major), int(minor)
 
 
 def _running_kernel() -> tuple[int, int]:
