@@ -152,14 +152,15 @@ def test_r32_monitors_hold_no_descriptor_of_each_other_or_the_zygote(machine: Ma
 
 
 def test_an_idle_monitor_is_small_r26(machine: Machine) -> None:
-    """P16: 2 MB each with twenty of them. The zygote's ``.pyc`` files exist: compiling would leave a larger heap."""
+    """P16: 2 MB each with twenty of them, which the bench measures; here 5% more may pass, as it varies by 2%. The
+    zygote's ``.pyc`` files exist: compiling would leave a larger heap."""
     boxes = [machine.run(["/bin/sleep", "100"]) for _ in range(20)]
     time.sleep(0.2)
     sizes = []
     for box in boxes[:-1]:
         rollup = Path(f"/proc/{box.connection.state()['monitor_pid']}/smaps_rollup").read_text()
         sizes.append(next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")))
-    assert sorted(sizes)[len(sizes) // 2] <= 2048
+    assert sorted(sizes)[len(sizes) // 2] <= 2150
 
 
 # The engine as the zygote's child

@@ -7,7 +7,7 @@ Here the holes are filled, and the code that a monitor runs is copied behind the
 
 import gc
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import CodeType, FrameType, FunctionType
 
 # pymalloc's classes of sizes that a bytes object can have (CPython Objects/obmalloc.c). That many neighbours in a row
@@ -34,9 +34,10 @@ def fill_holes() -> list[bytes]:
     return kept
 
 
-def gather_code(play: Callable[[], None]) -> None:
-    """Copy the code of every function that ``play`` runs to where the next objects go."""
-    ran: set[CodeType] = set()
+def gather_code(play: Callable[[], None], also: Iterable[Callable[..., object]]) -> None:
+    """Copy the code of every function that ``play`` runs, and of those that it must not run (``also``), to where the
+    next objects go."""
+    ran: set[CodeType] = {function.__code__ for function in also if isinstance(function, FunctionType)}
 
     def note(frame: FrameType, event: str, _argument: object) -> None:
         if event == "call":

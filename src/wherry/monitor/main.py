@@ -48,7 +48,7 @@ def run_monitor(engine_fd: int, *, api_socket: str, argv_area: tuple[int, int]) 
         os.closerange(3, engine_fd)
         os.closerange(engine_fd + 1, _ALL_FDS)
         set_child_subreaper(on=True)
-        _set_name(b"wherry-monitor")
+        set_process_name(b"wherry-monitor")
         engine = socket.socket(fileno=engine_fd)
         received = Receiver(engine).receive()
         if received is not None:
@@ -71,7 +71,8 @@ def run_monitor(engine_fd: int, *, api_socket: str, argv_area: tuple[int, int]) 
         os._exit(status)
 
 
-def _set_name(name: bytes) -> None:
+def set_process_name(name: bytes) -> None:
+    """The name for ``ps`` of this process."""
     fd = os.open("/proc/self/comm", os.O_WRONLY | os.O_CLOEXEC)
     os.write(fd, name)
     os.close(fd)

@@ -12,14 +12,17 @@ import os
 import socket
 from functools import partial
 
-from wherry.linux.process import set_child_subreaper
+from wherry.linux.namespaces import unshare
+from wherry.linux.process import set_child_subreaper, set_command_line
 from wherry.linux.rtnetlink import Rtnetlink
 from wherry.logs.driver import open_driver
 from wherry.monitor.compaction import fill_holes, gather_code
 from wherry.monitor.container_runtime import Running
 from wherry.monitor.container_spec import ContainerSpec
+from wherry.monitor.diagnostics import set_name as set_report_name
+from wherry.monitor.helper import run_in_helper
 from wherry.monitor.loop import Loop
-from wherry.monitor.main import Monitor
+from wherry.monitor.main import Monitor, run_monitor, set_process_name
 from wherry.monitor.own_runtime import OwnRuntime
 from wherry.monitor.protocol import Message, Receiver, send
 from wherry.monitor.sandbox import Sandbox
@@ -29,6 +32,11 @@ from wherry.runtime.start import start_container
 
 # CPython 3.11 specialises code at its ninth run, and some runs later what that run could not specialise.
 _ROUNDS = 12
+# Would reap the zygote's engine, enter a namespace, make a process, or not return.
+_UNPLAYED = (
+    run_monitor, set_command_line, unshare, run_in_helper,
+    Loop.reap_children, Loop._on_signal, Loop._reap, Loop.run, OwnRuntime.create, OwnRuntime.start,
+)  # fmt: skip
 
 
 class _Understudy(OwnRuntime):
@@ -53,7 +61,7 @@ def rehearse(directory: str) -> list[bytes]:
     """Takes about 30 ms; what it returns is to be kept. ``directory`` is where the monitor's socket is bound, and
     unlinked. Raises OSError."""
     filling = fill_holes()
-    gather_code(partial(_round, directory))
+    gather_code(partial(_round, directory), _UNPLAYED)
     for _ in range(_ROUNDS):
         _round(directory)
     return filling + fill_holes()
@@ -77,6 +85,8 @@ def _round(directory: str) -> None:
     os.unlink(f"{directory}/monitor.sock")
     # What the play leaves out: it must not enter a namespace, and keeps no log.
     set_child_subreaper(on=False)
+    set_process_name(b"wherry-zygote")
+    set_report_name("wherry-zygote")
     Rtnetlink().close()
     log = open_driver({"path": os.devnull})
     log.write("stdout", b"line\n")
