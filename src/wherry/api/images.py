@@ -12,6 +12,7 @@ from wherry.api.streams import progress_stream
 from wherry.errors import InvalidParameter
 from wherry.images.service import Images
 from wherry.oci import reference as references
+from wherry.oci.digest import is_digest
 from wherry.oci.platform import Platform, normalise
 from wherry.oci.platform import parse as parse_platform
 from wherry.registry.credentials import parse_header
@@ -57,6 +58,8 @@ def _pull(images: Images, request: Request) -> None:
     query = request.query
     reference, tag = query.text("fromImage"), query.text("tag")
     if tag:
+        if not (references.is_tag(tag) or is_digest(tag)):
+            raise InvalidParameter("invalid tag format")
         reference += ("@" if ":" in tag else ":") + tag
     platform = _platform(request)
     auth = parse_header(request.headers.get("x-registry-auth", ""))
@@ -91,7 +94,12 @@ def _import(images: Images, request: Request) -> None:
 def _load(images: Images, request: Request) -> None:
     with progress_stream(request) as stream:
         stream.start()  # as with dockerd an archive's fault is told in the answer, not by its status
-        images.load(request.body(), progress=stream.write, platform=_platform(request))
+        images.load(
+            request.body(),
+            progress=stream.write,
+            platform=_platform(request),
+            quiet=request.query.flag("quiet", default=True),
+        )
 
 
 def _save(images: Images, request: Request) -> None:

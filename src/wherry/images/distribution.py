@@ -1,5 +1,6 @@
 """What a registry says about an image, without pulling it (GET /distribution/{name}/json)."""
 
+import re
 from typing import Any
 
 from wherry.errors import InvalidParameter
@@ -12,16 +13,25 @@ from wherry.oci.reference import parse as parse_reference
 from wherry.registry.blobs import fetch_blob
 from wherry.registry.client import RegistryClient, Repository
 from wherry.registry.credentials import AuthConfig
+from wherry.registry.errors import AccessDenied, ManifestUnknown, RequestDenied
 from wherry.registry.manifests import FetchedManifest, fetch_manifest
 
 _MAX_CONFIG_BYTES = 4 << 20
+_FULL_ID = re.compile(r"(?:sha256:)?[0-9a-f]{64}", re.ASCII)
 
 
 def inspect_distribution(client: RegistryClient, name: str, auth: AuthConfig | None) -> dict[str, Any]:
     """Docker's DistributionInspect: the descriptor behind ``name`` and the platforms it has."""
+    if _FULL_ID.fullmatch(name):
+        raise InvalidParameter("no manifest found for full image ID")
     reference = parse_reference(name).with_default_tag()
     repository = client.repository(reference, auth)
-    found = fetch_manifest(repository, reference.digest or reference.tag or "")
+    try:
+        found = fetch_manifest(repository, reference.digest or reference.tag or "")
+    except ManifestUnknown as exc:  # here Docker passes on the registry's words alone
+        raise ManifestUnknown(exc.message.partition(" not found: ")[2]) from exc
+    except AccessDenied as exc:
+        raise RequestDenied("denied: requested access to the resource is denied") from exc
     return {
         "Descriptor": {"mediaType": found.media_type, "digest": found.digest, "size": len(found.data)},
         "Platforms": [_platform(platform) for platform in _platforms(repository, found)],

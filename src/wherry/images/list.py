@@ -86,7 +86,7 @@ def until_time(value: str) -> float:
     except ValueError:
         found = timestamp(value if "T" in value else f"{value}T00:00:00Z")
     if not found:
-        raise InvalidParameter(f"invalid until filter: failed to parse {value!r} as a time or duration")
+        raise InvalidParameter(f'failed to parse value as time or duration: "{value}"')
     return found
 
 

@@ -3,8 +3,9 @@
 Touches only the tags that the archive's own entries name, each after its image is whole (S14).
 """
 
+import threading
 from dataclasses import dataclass
-from typing import Final
+from typing import BinaryIO, Final
 
 import msgspec
 
@@ -15,6 +16,7 @@ from wherry.errors import InvalidParameter
 from wherry.images.archive import Archive, InvalidArchive, read_archive
 from wherry.images.image import Image, ImageId, Progress
 from wherry.images.layers import Budget, unpack_layer
+from wherry.images.progress import ProgressSink
 from wherry.images.store import LayerRecord
 from wherry.images.stores import Stores, snapshot_key
 from wherry.oci import codec, media_types
@@ -52,15 +54,17 @@ class _Found:
     """Digest and media type of the manifest that the archive had; None: one has to be made."""
 
 
-def load(stores: Stores, stream: ByteSource, *, progress: Progress, platform: Platform | None = None) -> list[Image]:
-    """Load every image of an archive; raises InvalidArchive and the errors of unpacking."""
+def load(
+    stores: Stores, stream: ByteSource, *, progress: Progress, platform: Platform | None = None, quiet: bool = False
+) -> list[Image]:
+    """Load every image of an archive; raises InvalidArchive and the errors of unpacking. ``quiet``: names alone."""
     limit = stores.settings.max_image_size_bytes
     archive = Archive(stores.content)
     try:
         with stores.content.leases.lease() as lease:
             read_archive(archive, stream, lease, max_bytes=limit)
             found = _docker_archive(archive) if archive.has("manifest.json") else _oci_layout(archive, platform)
-            images = [_add(stores, item, lease, progress) for item in found]
+            images = [_add(stores, item, lease, progress, quiet=quiet) for item in found]
     except (InvalidParameter, StorageFault, SnapshotFailed):
         stores.collect(among=set(archive.members.values()))
         raise
@@ -68,7 +72,27 @@ def load(stores: Stores, stream: ByteSource, *, progress: Progress, platform: Pl
     return images
 
 
-def _add(stores: Stores, found: _Found, lease: Lease, progress: Progress) -> Image:
+class _Shown:
+    """Tells how much of a layer's blob has been unpacked."""
+
+    def __init__(self, blob: BinaryIO, sink: ProgressSink, identity: str, size_bytes: int) -> None:
+        self._blob = blob
+        self._sink = sink
+        self._identity = identity
+        self._size_bytes = size_bytes
+        self._count = 0
+
+    def read(self, size: int, /) -> bytes:
+        data = self._blob.read(size)
+        self._count += len(data)
+        if data:
+            self._sink.amount(self._identity, "Loading layer", self._count, self._size_bytes)
+        self._sink.raise_failure()
+        return data
+
+
+def _add(stores: Stores, found: _Found, lease: Lease, progress: Progress, *, quiet: bool) -> Image:
+    sink = ProgressSink((lambda message: None) if quiet else progress, threading.Event())
     config = decode_image_config(stores.content.read(found.config))
     check_layer_count(config, len(found.layers))
     chains = chain_ids(config.diff_ids)
@@ -78,11 +102,9 @@ def _add(stores: Stores, found: _Found, lease: Lease, progress: Progress) -> Ima
         diff_id = config.diff_ids[i]
         lease.add(snapshot_key(chains[i]))
         if not stores.snapshotter.has(chains[i]):
-            identity = chains[i].partition(":")[2][:12]
-            detail = {"current": layer.size, "total": layer.size}
             with stores.content.open(layer.digest) as blob:
-                unpack_layer(stores, chains[i - 1] if i else None, diff_id, blob, budget)
-            progress({"status": "Loading layer", "progressDetail": detail, "id": identity})
+                shown = _Shown(blob, sink, diff_id.partition(":")[2][:12], layer.size)
+                unpack_layer(stores, chains[i - 1] if i else None, diff_id, shown, budget)
         records.append(LayerRecord(diff_id, chains[i], layer.digest, layer.media_type, layer.size))
     digest, media_type = found.manifest or _make_manifest(stores, found, lease)
     image_id = ImageId(found.config)

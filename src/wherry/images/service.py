@@ -147,9 +147,11 @@ class Images:
         """Ask the registry that the term begins with, else docker.io."""
         return search(self._stores.settings, term, limit=limit, filters=filters, auth=auth)
 
-    def load(self, stream: BinaryIO, *, progress: Progress, platform: Platform | None = None) -> Sequence[Image]:
-        """Load an archive of ``save``, of skopeo, or of other tools of the OCI."""
-        return load(self._stores, stream, progress=progress, platform=platform)
+    def load(
+        self, stream: BinaryIO, *, progress: Progress, platform: Platform | None = None, quiet: bool = False
+    ) -> Sequence[Image]:
+        """Load an archive of ``save``, skopeo, or other tools of the OCI. ``quiet``: no progress, names alone."""
+        return load(self._stores, stream, progress=progress, platform=platform, quiet=quiet)
 
     def import_(
         self,

@@ -24,8 +24,8 @@ class AccessDenied(NotFound):
     """Docker reports a denied pull as not found: registries do not tell the two apart."""
 
 
-class PushDenied(Forbidden):
-    """The registry does not let these credentials write there."""
+class RequestDenied(Forbidden):
+    """The registry does not let these credentials do that: push, or look."""
 
 
 class ManifestUnknown(NotFound):
@@ -136,7 +136,7 @@ def from_push_response(
         seconds = float(retry_after) if retry_after.isdecimal() else None
         return TooManyRequests(f"toomanyrequests: {message or 'too many requests'}", retry_after_seconds=seconds)
     if code == "DENIED" or (not code and status == 403) or (status == 401 and "insufficient_scope" in challenge):
-        return PushDenied(text if code == "DENIED" else "denied: requested access to the resource is denied")
+        return RequestDenied(text if code == "DENIED" else "denied: requested access to the resource is denied")
     if status == 401 and challenge.lower().startswith("basic"):
         return AuthenticationRequired("no basic auth credentials")
     if status == 401:

@@ -2,7 +2,7 @@
 
 from http import HTTPStatus
 
-from wherry.errors import Unauthorized
+from wherry.errors import InvalidParameter, Unauthorized
 from wherry.registry.auth import Authenticator, Challenge, TokenCache
 from wherry.registry.credentials import DOCKER_HUB_KEY, AuthConfig
 from wherry.registry.endpoints import DOCKER_HUB, endpoints_for
@@ -16,6 +16,12 @@ def check_credentials(settings: Settings, auth: AuthConfig) -> None:
 
     Raises Unauthorized in Docker's words when they are refused, ConnectionFailed without an answer.
     """
+    bad = next((char for char in auth.server_address if char <= " " or char == "\x7f"), "")
+    if bad:
+        raise InvalidParameter(
+            f'unable to parse server address: parse "https://{auth.server_address}": '
+            f'invalid character "{bad}" in host name'
+        )
     transport = Transport(endpoints_for(_domain(auth.server_address), settings)[-1])
     challenges: dict[str, Challenge] = {}
     authenticator = Authenticator(transport, auth, TokenCache(), challenges)
