@@ -5,12 +5,14 @@ import sys
 
 from wherry.cli.errors import CommandFailed
 from wherry.cli.terminal import terminal_size
-from wherry.cli.units import human_size
+from wherry.cli.units import human_size_4
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
+
+_WIDE_COLUMNS = 110
 
 
 def show_progress(messages: "Iterable[dict[str, Any]]", *, quiet: bool = False, output: int = 1) -> "list[Any]":
@@ -49,31 +51,36 @@ def _write_plain(stream: "Any", message: "dict[str, Any]", identifier: str) -> N
 
 def _redraw(stream: "Any", lines: dict[str, int], identifier: str, message: "dict[str, Any]") -> None:
     """Each id has a line of its own; the cursor rests below the last one."""
-    if not identifier:
+    if not identifier or ("progressDetail" not in message and not message.get("progress")):
         lines.clear()
-        _write_plain(stream, message, "")
+        _write_plain(stream, message, identifier)
         return
-    text = f"{identifier}: {message.get('status', '')} {_bar(message.get('progressDetail') or {})}".rstrip()
     size = terminal_size()
-    if size is not None:
-        text = text[: size[1]]
+    columns = size[1] if size is not None else 0
+    text = f"{identifier}: {message.get('status', '')} {progress_text(message.get('progressDetail') or {}, columns)}"
+    text = text.rstrip()
+    if columns:
+        text = text[:columns]
     if identifier not in lines:
         lines[identifier] = len(lines)
         stream.write(f"{text}\n")
-        return
-    up = len(lines) - lines[identifier]
-    stream.write(f"\x1b[{up}A\x1b[2K\r{text}\x1b[{up}B\r")
+    else:
+        up = len(lines) - lines[identifier]
+        stream.write(f"\x1b[{up}A\x1b[2K\r{text}\x1b[{up}B\r")
     stream.flush()
 
 
-def _bar(detail: "dict[str, Any]") -> str:
+def progress_text(detail: "dict[str, Any]", columns: int) -> str:
+    """How far something is, as Docker shows it; with a bar where the terminal is wide enough for one."""
     current, total = int(detail.get("current") or 0), int(detail.get("total") or 0)
-    if not current and not total:
+    if current <= 0 and total <= 0:
         return ""
+    known = 0 < total >= current
     if detail.get("units"):
-        return f"{current}/{total} {detail['units']}" if total else f"{current} {detail['units']}"
-    if total <= 0 or current > total:
-        return human_size(current)
-    filled = current * 50 // total
-    bar = "=" * filled + ">" + " " * (50 - filled) if filled < 50 else "=" * 50 + ">"
-    return f"[{bar}]  {human_size(current)}/{human_size(total)}"
+        counts = f"{current}/{total} {detail['units']}" if known else f"{current} {detail['units']}"
+    else:
+        counts = f"{human_size_4(current):>8}" + (f"/{human_size_4(total)}" if known else "")
+    if total <= 0 or columns <= _WIDE_COLUMNS:
+        return counts
+    filled = min(current * 50 // total, 50)
+    return f"[{'=' * filled}>{' ' * (50 - filled)}] {counts}"
