@@ -144,7 +144,7 @@ def _located(
         try:
             place = _pin(root, inner, follow=follow, stack=stack)
         except OSError as exc:
-            if exc.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            if exc.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG):
                 shown = path.rstrip("/") or "/"
                 raise NotFound(f"Could not find the file {shown} in container {reference}") from exc
             raise
