@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+from functools import partial
 
 from wherry.containers.cgroup_sweep import remove_cgroup
 from wherry.containers.removal import trash_dir
@@ -61,7 +62,7 @@ def _sweep_data_dirs(engine: Engine, known: set[str]) -> None:
     trash = trash_dir(engine.settings)
     doomed += [f"{trash}/{name}" for name in os.listdir(trash)]
     for path in doomed:
-        engine.workers.run(lambda path=path: shutil.rmtree(path, ignore_errors=True))  # type: ignore[misc]
+        engine.workers.run(partial(shutil.rmtree, path, ignore_errors=True))
 
 
 def _sweep_snapshots(engine: Engine, known: set[str]) -> None:
@@ -74,7 +75,7 @@ def _sweep_snapshots(engine: Engine, known: set[str]) -> None:
 def _sweep_volumes(engine: Engine, known: set[str]) -> None:
     """Anonymous volumes of containers that were being created or removed. Not at once: it deletes directories."""
     for name in engine.volumes.orphans(known):
-        engine.workers.run(lambda name=name: _remove_volume(engine, name))  # type: ignore[misc]
+        engine.workers.run(partial(_remove_volume, engine, name))
 
 
 def _remove_volume(engine: Engine, name: str) -> None:

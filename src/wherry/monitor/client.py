@@ -9,6 +9,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from wherry.errors import Unavailable
@@ -55,7 +56,7 @@ class MonitorConnection:
             early, self._early = self._early or [], None
             self._callback = callback
             for event in early:
-                self._dispatcher.run_later(lambda event=event: callback(event))  # type: ignore[misc]
+                self._dispatcher.run_later(partial(callback, event))
 
     def _on_event(self, event: Event) -> None:
         event.setdefault("id", self.container_id)

@@ -11,7 +11,7 @@ import stat
 
 from wherry.linux import capabilities, process, seccomp
 from wherry.linux.filesystem import open_regular_in_root
-from wherry.record import TYPE_CHECKING, NamedTuple
+from wherry.record import TYPE_CHECKING, NamedTuple, Protocol
 from wherry.runtime.executable import find_executable
 from wherry.runtime.failure import RuntimeFailure, SpecInvalid
 from wherry.runtime.labels import ProcessLabels, prepare_labels
@@ -193,12 +193,11 @@ def install_late_filter(target: PreparedProcess) -> None:
             raise RuntimeFailure(f"install seccomp filter: {exc.strerror}") from exc
 
 
-class ListenerSink:
+class ListenerSink(Protocol):
     """Where a seccomp listener goes."""
 
     def send_listener(self, fd: int) -> None:
         """Hand the descriptor to the parent."""
-        raise NotImplementedError
 
 
 def _install_filter(target: PreparedProcess, on_listener: ListenerSink) -> None:
