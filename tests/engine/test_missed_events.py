@@ -73,3 +73,20 @@ def test_an_exec_is_found_by_the_next_engine(fresh_engine: EngineUnderTest) -> N
         assert before[1]["ExitCode"] == 3
         assert client.containers.inspect("web")["ExecIDs"] == [running]
     fresh_engine.wherry("rm", "-f", "web")
+
+
+def test_an_oom_kill_is_told_before_the_death_with_and_without_an_engine(fresh_engine: EngineUnderTest) -> None:
+    hog = ("-m", "16m", "--memory-swap", "16m", "busybox", "sh", "-c", "sleep 1; exec tail /dev/zero")
+    fresh_engine.wherry("run", "--name", "hog", *hog, check=False)
+    fresh_engine.wherry("run", "-d", "--name", "alone", *hog)
+    fresh_engine.wherry("system", "stop")
+    time.sleep(2.5)
+    began = time.time_ns()
+    for name in ("hog", "alone"):
+        found = events(
+            fresh_engine, "--filter", f"container={name}", "--filter", "event=oom", "--filter", "event=die"
+        )
+        assert actions(found) == ["oom", "die"]
+        assert found[1]["Actor"]["Attributes"]["exitCode"] == "137"
+        assert found[1]["timeNano"] < began
+    fresh_engine.wherry("rm", "hog", "alone")

@@ -13,7 +13,7 @@ from wherry.containers.data_dir import run_dir
 from wherry.containers.endpoints import check_endpoint, endpoint_request, own_network
 from wherry.containers.network_files import add_host_line, remove_host_lines
 from wherry.containers.services import Services
-from wherry.errors import Conflict, Forbidden, InvalidParameter, NotFound, System
+from wherry.errors import Conflict, Forbidden, InvalidParameter, NotFound
 from wherry.network.controller import LinkChange
 from wherry.network.store import NetworkRecord
 
@@ -39,13 +39,13 @@ def disconnect(services: Services, network: str, reference: str, *, force: bool)
         container = services.containers.get(reference)
     except NotFound:
         if force:
-            raise System(f"unable to force delete endpoint {reference}: no such endpoint") from None
+            raise NotFound(f"unable to force delete endpoint {reference}: no such endpoint") from None
         raise
     with container.verb:
         if container.record.host_config.network_mode == "host" and record.name == "host":
             raise InvalidParameter("container cannot be disconnected from host network or connected to host network")
         if record.name not in _names(services, container):
-            raise System(f"container {container.id} is not connected to network {record.name}")
+            raise Conflict(f"container {container.id} is not connected to network {record.name}")
         if container.running and own_network(container.record):
             _disconnect_live(services, container, record)
         with container.lock:
