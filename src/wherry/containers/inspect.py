@@ -149,6 +149,8 @@ def endpoints(container: Container) -> dict[str, dict[str, Any]]:
 
 def _asked(value: EndpointSettings) -> dict[str, Any]:
     wire: dict[str, Any] = msgspec.to_builtins(value)
+    if wire["IPAMConfig"]:
+        wire["IPAMConfig"] = {name: item for name, item in wire["IPAMConfig"].items() if item}
     return wire
 
 

@@ -87,8 +87,7 @@ def _check_driver(request: CreateNetwork) -> None:
     if request.driver in _KNOWN_DRIVERS:
         raise Unimplemented(f"network driver {request.driver} is not supported by this engine", hint="Use bridge.")
     if request.driver != "bridge":
-        raise NotFound(f'could not find plugin {request.driver} in v1 plugin registry: plugin "{request.driver}" '
-                       "not found")  # fmt: skip
+        raise NotFound(f'plugin "{request.driver}" not found')
     if request.ipam_driver not in ("", "default"):
         raise NotFound(f'plugin "{request.ipam_driver}" not found')
     if request.ipv6:
