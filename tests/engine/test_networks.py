@@ -49,3 +49,38 @@ def test_a_network_without_containers_leaves_no_interface(fresh_engine: EngineUn
     with open("/proc/net/dev", encoding="ascii") as file:
         assert "whtestbr0" not in file.read()
     assert "named" in run("network", "ls", "--format", "{{.Name}}").stdout.split()
+
+
+def test_names_and_name_servers_of_a_container_are_written_for_its_monitor_and_follow_its_changes(
+    fresh_engine: EngineUnderTest,
+) -> None:
+    run = fresh_engine.wherry
+    inside, outside = (
+        run("network", "create", *internal, name).stdout.strip()
+        for name, internal in (("inside", ("--internal",)), ("outside", ()))
+    )
+    identity = run("run", "-d", "--name", "web", "--network", "inside", "--dns", "192.0.2.53", "--network-alias", "www",
+                   "busybox", "sleep", "600").stdout.strip()  # fmt: skip
+
+    def names(network: str) -> list[list[str]]:
+        document = json.loads((fresh_engine.run_root / "dns" / f"{network}.json").read_text(encoding="utf-8"))
+        return [record["names"] for record in document["records"]]
+
+    def plan() -> dict[str, object]:
+        adoption = fresh_engine.run_root / "containers" / identity / "network.json"
+        part: dict[str, object] = json.loads(adoption.read_text(encoding="utf-8"))["plan"]["dns"]
+        return part
+
+    assert names(inside) == [["web", "www", identity[:12]]]
+    records = [f"{fresh_engine.run_root}/dns/{network}.json" for network in (inside, outside)]
+    common = {"links": {}, "upstreams": ["192.0.2.53"], "options": plan()["options"]}
+    assert plan() == {"records": records[:1], "external": False, **common}
+    run("network", "connect", "outside", "web")
+    assert plan() == {"records": records, "external": True, **common}
+    run("rename", "web", "shop")
+    fresh_engine.kill_engine()
+    run("ps")
+    assert names(inside) == [["shop", "www", identity[:12]]]
+    assert names(outside) == [["shop", identity[:12]]]
+    run("rm", "-f", "shop")
+    run("network", "rm", "inside", "outside")

@@ -1,7 +1,9 @@
 """User-defined networks between namespaces: subnets, addresses, isolation, and what an engine finds again."""
 
+import json
 import os
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,7 @@ from wherry.linux.rtnetlink import Batch, Rtnetlink
 from wherry.metadata.database import Database
 from wherry.network.controller import EndpointRequest, NetworkController, NetworkInUse
 from wherry.network.creation import CreateNetwork, Pool
+from wherry.network.dns_records import records_path
 from wherry.network.ipam import AddressInUse
 from wherry.network.ports import PortBinding
 from wherry.settings import Settings
@@ -212,3 +215,37 @@ def test_the_default_route_moves_with_connect_and_disconnect(controller: Network
     }
     controller.disconnect("c", "b")
     assert set(controller.inspect("b")["Containers"]) == set()
+
+
+def test_the_names_of_a_network_are_written_as_endpoints_come_and_go(
+    controller: NetworkController, settings: Settings, database: Database
+) -> None:
+    network = _create(controller, "n", "10.1.0.0/24", internal=True)
+
+    def written() -> dict[str, object]:
+        text = Path(records_path(settings.run_root, network)).read_text(encoding="utf-8")
+        document: dict[str, object] = json.loads(text)
+        return document
+
+    web = controller.attach(
+        "a", name="web", mode="n", endpoints=[EndpointRequest("n", dns_names=("web", "w", "web"))]
+    )
+    controller.attach("b", name="b", mode="bridge")
+    controller.connect("b", EndpointRequest("n", dns_names=("db",)))
+    names = {"container": "a", "names": ["web", "w"], "addresses": ["10.1.0.2"]}
+    assert written() == {
+        "network": "n",
+        "internal": True,
+        "records": [names, {"container": "b", "names": ["db"], "addresses": ["10.1.0.3"]}],
+    }
+    controller.disconnect("b", "n")
+    assert written()["records"] == [names]
+    again = NetworkController(settings, database)
+    os.unlink(records_path(settings.run_root, network))
+    again.start({"a": web.plan})
+    assert written()["records"] == [names]
+    again.detach("a")
+    assert written()["records"] == []
+    again.remove("n")
+    assert not os.path.exists(records_path(settings.run_root, network))
+    again.close()

@@ -10,6 +10,7 @@ from wherry.containers.adoption import write_adoption
 from wherry.containers.config import EndpointSettings
 from wherry.containers.container import Container, Status
 from wherry.containers.data_dir import run_dir
+from wherry.containers.dns_plan import dns_plan
 from wherry.containers.endpoints import check_endpoint, endpoint_request, own_network
 from wherry.containers.network_files import add_host_line, remove_host_lines
 from wherry.containers.services import Services
@@ -93,9 +94,11 @@ def _connect_live(
     request = endpoint_request(container.record, network.name, settings)
     change = services.networks.connect(container.id, request)
     try:
-        _remember(services, container, change)
+        remember_networks(services, container, change)
         assert container.connection is not None
-        container.connection.change_network(**change.message)
+        container.connection.change_network(
+            **change.message, dns=dns_plan(services, container.record, change.endpoints)
+        )
     except BaseException:
         _forget(services, container, network)
         raise
@@ -107,19 +110,20 @@ def _disconnect_live(services: Services, container: Container, network: NetworkR
     address = (container.record.network_settings["Networks"].get(network.name) or {}).get("IPAddress", "")
     change = services.networks.without(container.id, network.id)
     assert container.connection is not None
-    container.connection.change_network(**change.message)
-    _remember(services, container, change)
+    container.connection.change_network(**change.message, dns=dns_plan(services, container.record, change.endpoints))
+    remember_networks(services, container, change)
     services.networks.disconnect(container.id, network.id)
     remove_host_lines(services.settings, container.record, address)
 
 
 def _forget(services: Services, container: Container, network: NetworkRecord) -> None:
     change = services.networks.without(container.id, network.id)
-    _remember(services, container, change)
+    remember_networks(services, container, change)
     services.networks.disconnect(container.id, network.id)
 
 
-def _remember(services: Services, container: Container, change: LinkChange) -> None:
+def remember_networks(services: Services, container: Container, change: LinkChange) -> None:
+    """Write down, for the next engine and for inspect, what a running container has of networks now."""
     old = container.record.network_settings
     addresses = {details["IPAddress"] for details in change.endpoints.values()}
     before: dict[str, Any] = old.get("plan") or {}
@@ -127,7 +131,12 @@ def _remember(services: Services, container: Container, change: LinkChange) -> N
     ports = old.get("Ports") or {}
     if not proxies:
         ports = dict.fromkeys(ports)
-    plan = {**before, **change.plan, "proxies": proxies}
+    plan = {
+        **before,
+        **change.plan,
+        "proxies": proxies,
+        "dns": dns_plan(services, container.record, change.endpoints),
+    }
     settings = {"Ports": ports, "Networks": change.endpoints, "plan": plan}
     write_adoption(run_dir(services.settings, container.id), settings)
     with container.lock:

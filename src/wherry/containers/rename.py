@@ -1,6 +1,8 @@
 """Give a container another name."""
 
+from wherry.containers.connect import remember_networks
 from wherry.containers.container_events import publish
+from wherry.containers.endpoints import own_network
 from wherry.containers.links import rename_target
 from wherry.containers.names import check_name
 from wherry.containers.services import Services
@@ -29,5 +31,8 @@ def rename(services: Services, reference: str, new_name: str) -> None:
         except BaseException:
             services.containers.release_name(name)
             raise
+        change = services.networks.rename(container.id, old_name, name)
+        if change is not None and container.running and own_network(container.record):
+            remember_networks(services, container, change)
     rename_target(services, old_name, name)
     publish(services.events, container, "rename", {"oldName": f"/{old_name}"})

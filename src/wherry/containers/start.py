@@ -14,6 +14,7 @@ from wherry.containers.attach_parking import take_parked
 from wherry.containers.container import Container, Status, Trigger, now_ns
 from wherry.containers.container_events import publish
 from wherry.containers.data_dir import data_dir, log_path, run_dir
+from wherry.containers.dns_plan import dns_plan
 from wherry.containers.endpoints import endpoint_requests, network_mode
 from wherry.containers.links import linked_environment, linked_hosts
 from wherry.containers.network_files import write_network_files
@@ -104,6 +105,7 @@ def _start(services: Services, container: Container) -> int:
         attachment = _attach(services, container, joined)
         undo.callback(services.networks.detach, record.id)
         undo.callback(attachment.close)
+        attachment.plan["dns"] = dns_plan(services, record, attachment.endpoints)
         directory = run_dir(services.settings, record.id)
         undo.callback(lifecycle.discard_run_dir, services, container)
         undo.callback(lifecycle.unmount_volumes, services, container)

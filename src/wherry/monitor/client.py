@@ -8,7 +8,7 @@ any thread.
 import os
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -141,10 +141,12 @@ class MonitorConnection:
         """Apply an OCI ``linux.resources`` object."""
         self._ask({"op": "update", "resources": resources})
 
-    def change_network(self, *, add: Sequence[Any], remove: Sequence[str], routes: Sequence[Any]) -> None:
-        """Add and remove interfaces of the plan, and set its routes, now and for restarts. Raises StartFailed when
-        the kernel refuses: then nothing has changed."""
-        self._ask({"op": "network", "add": add, "remove": remove, "routes": routes})
+    def change_network(
+        self, *, add: Sequence[Any], remove: Sequence[str], routes: Sequence[Any], dns: Mapping[str, Any] | None
+    ) -> None:
+        """Add and remove interfaces of the plan, and set its routes and its ``dns`` part, now and for restarts.
+        Raises StartFailed when the kernel refuses: then nothing has changed."""
+        self._ask({"op": "network", "add": add, "remove": remove, "routes": routes, "dns": dns})
 
     def stats(self) -> dict[str, Any]:
         """What ``runtime.cgroups.Cgroups.stats`` gives, and ``networks``: interface → counters."""

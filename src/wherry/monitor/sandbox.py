@@ -175,7 +175,8 @@ class Sandbox:
         before = self._plan
         kept = [i for i in before.get("interfaces", []) if i["name"] not in gone]
         removed = [i for i in before.get("interfaces", []) if i["name"] in gone]
-        self._plan = {**before, "interfaces": [*kept, *change["add"]], "routes": change["routes"]}
+        links = [*kept, *change["add"]]
+        self._plan = {**before, "interfaces": links, "routes": change["routes"], "dns": change["dns"]}
         try:
             run_in_helper(partial(self._apply_change, host, change["add"], removed), limit_seconds=_CHANGE_SECONDS)
         except BaseException:

@@ -9,16 +9,26 @@ Threads: any; the lock is held for memory, for the first making of a bridge and 
 
 import ipaddress
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from wherry.errors import Forbidden, InvalidParameter, System
+from wherry.errors import Conflict, Forbidden, InvalidParameter, System
 from wherry.log import get_logger
 from wherry.metadata.database import Database
+from wherry.network.attachment import (
+    Attachment,
+    LinkChange,
+    build_plan,
+    container_summary,
+    link_change,
+    network_settings,
+    port_settings,
+    published_by_plan,
+)
 from wherry.network.bridge_network import BridgeNetwork
 from wherry.network.catalogue import Catalogue, NetworkNotFound, describe
 from wherry.network.creation import CreateNetwork
+from wherry.network.dns_records import NameRecord, remove_records, write_records
 from wherry.network.endpoint import (
     Attached,
     Endpoint,
@@ -47,43 +57,6 @@ class NetworkInUse(Forbidden):
     def __init__(self, record: NetworkRecord, active: Sequence[tuple[str, Endpoint]]) -> None:
         listed = ", ".join(f'name:"{name}" id:"{e.details["EndpointID"][:12]}"' for name, e in active)
         super().__init__(f"error while removing network: network {record.name} has active endpoints ({listed})")
-
-
-@dataclass(frozen=True, slots=True)
-class Attachment:
-    """What a container got.
-
-    ``plan`` goes to the monitor together with the ``listeners``' sockets, which the caller closes after.
-    ``endpoints`` and ``ports`` are Docker's NetworkSettings.Networks and .Ports. ``gateway``: the host as the
-    container sees it.
-    """
-
-    plan: dict[str, Any]
-    listeners: list[PublishedPort]
-    endpoints: dict[str, dict[str, Any]]
-    ports: dict[str, list[dict[str, str]] | None]
-    addresses: tuple[str, ...] = ()
-    gateway: str = ""
-
-    @property
-    def address(self) -> str:
-        """The first interface's; empty without one."""
-        return self.addresses[0] if self.addresses else ""
-
-    def close(self) -> None:
-        """Close this process's copies of the listeners."""
-        for port in self.listeners:
-            port.listener.close()
-
-
-@dataclass(frozen=True, slots=True)
-class LinkChange:
-    """What a live container's monitor is to do: ``message`` is its ``network`` operation. ``endpoints``, ``plan`` and
-    ``addresses`` are the whole as it is afterwards."""
-
-    message: dict[str, Any]
-    endpoints: dict[str, dict[str, Any]]
-    plan: dict[str, Any]
 
 
 class NetworkController:
@@ -134,6 +107,7 @@ class NetworkController:
                 self._refresh_firewall(without=network)
                 network.remove_bridge()
             self._catalogue.remove(record)
+            remove_records(self._settings.run_root, record.id)
         self._tell("network", "destroy", record.id, {"name": record.name, "type": record.driver})
         return record
 
@@ -143,7 +117,7 @@ class NetworkController:
             record = self._catalogue.find(reference)
             found = describe(record, self._catalogue.bridges.get(record.id), self._settings)
             found["Containers"] = {
-                container_id: _container(attached.name, attached.endpoints[record.id])
+                container_id: container_summary(attached.name, attached.endpoints[record.id])
                 for container_id, attached in self._attached.items()
                 if record.id in attached.endpoints
             }
@@ -166,7 +140,8 @@ class NetworkController:
                 for endpoint in attached.endpoints.values():
                     self._reserve_again(container_id, endpoint)
                 self._attached[container_id] = attached
-                self._published[container_id] = _published_by_plan(plan, attached)
+                self._published[container_id] = published_by_plan(plan, attached)
+            self._write_names(records)
             if self._up():
                 self._firewall.rebuild([n.rules() for n in self._up()], self._all_published())
 
@@ -204,7 +179,7 @@ class NetworkController:
             with self._lock:
                 attached = self._attached[container_id] = Attached(name, {endpoint.network.id: endpoint})
             self._tell_endpoint("connect", container_id, endpoint)
-            return Attachment(_plan(mode, attached, []), [], _settings(attached), {})
+            return Attachment(build_plan(mode, attached, []), [], network_settings(attached), {})
         attached = self._join_all(container_id, name, self._requests(mode, endpoints))
         try:
             listeners = self._publish_ports(container_id, attached, ports)
@@ -215,10 +190,10 @@ class NetworkController:
             self._tell_endpoint("connect", container_id, endpoint)
         best = attached.gateway_endpoint() or next(iter(attached.endpoints.values()))
         return Attachment(
-            _plan("bridge", attached, listeners),
+            build_plan("bridge", attached, listeners),
             listeners,
-            _settings(attached),
-            _ports(listeners, exposed),
+            network_settings(attached),
+            port_settings(listeners, exposed),
             tuple(str(e.address) for e in attached.endpoints.values()),
             best.gateway,
         )
@@ -241,6 +216,7 @@ class NetworkController:
                 self._release(attached)
                 raise
             self._attached[container_id] = attached
+            self._write_names(attached.endpoints)
         return attached
 
     def _join(self, network_id: str, request: EndpointRequest, attached: Attached) -> Endpoint:
@@ -303,6 +279,7 @@ class NetworkController:
         if attached is not None:
             with self._lock:
                 self._release(attached)
+                self._write_names(attached.endpoints)
         return attached
 
     def _release(self, attached: Attached) -> None:
@@ -313,6 +290,18 @@ class NetworkController:
         network = self._catalogue.bridges.get(network_id)
         if endpoint.address is not None and network is not None and network.pool is not None:
             network.pool.release(endpoint.address)
+
+    def _write_names(self, network_ids: Iterable[str]) -> None:
+        for network_id in network_ids:
+            network = self._catalogue.bridges.get(network_id)
+            if network is None or network.default:
+                continue
+            here = ((c, a.endpoints[network_id]) for c, a in self._attached.items() if network_id in a.endpoints)
+            write_records(
+                self._settings.run_root,
+                network.record,
+                [NameRecord(c, e.details["DNSNames"] or (), (str(e.address),)) for c, e in here if e.address],
+            )
 
     # Live changes
 
@@ -325,8 +314,9 @@ class NetworkController:
                 raise Forbidden(f"endpoint with name {attached.name} already exists in network {record.name}")
             endpoint = self._join(record.id, request, attached)
             attached.endpoints[record.id] = endpoint
+            self._write_names((record.id,))
         self._tell_endpoint("connect", container_id, endpoint)
-        return _change(attached, add=[endpoint])
+        return link_change(attached, add=[endpoint])
 
     def without(self, container_id: str, reference: str) -> LinkChange:
         """What the monitor does before ``disconnect``; nothing changes yet."""
@@ -336,7 +326,7 @@ class NetworkController:
             if record.id not in attached.endpoints:
                 raise not_connected(container_id, record)
             left = Attached(attached.name, {k: e for k, e in attached.endpoints.items() if k != record.id})
-            return _change(left, remove=[attached.endpoints[record.id]])
+            return link_change(left, remove=[attached.endpoints[record.id]])
 
     def disconnect(self, container_id: str, reference: str) -> None:
         """Free what the container had on a network; its monitor has taken the link down. Idempotent."""
@@ -350,7 +340,22 @@ class NetworkController:
         if endpoint is not None:
             with self._lock:
                 self._release_address(record.id, endpoint)
+                self._write_names((record.id,))
             self._tell_endpoint("disconnect", container_id, endpoint)
+
+    def rename(self, container_id: str, old_name: str, new_name: str) -> LinkChange | None:
+        """A container has another name; None when it is attached to nothing."""
+        with self._lock:
+            attached = self._attached.get(container_id)
+            if attached is None:
+                return None
+            attached.name = new_name
+            for endpoint in attached.endpoints.values():
+                names = endpoint.details["DNSNames"] or ()
+                if names:
+                    endpoint.details["DNSNames"] = [new_name if name == old_name else name for name in names]
+            self._write_names(attached.endpoints)
+            return link_change(attached)
 
     def _running(self, container_id: str) -> Attached:
         attached = self._attached.get(container_id)
@@ -410,9 +415,9 @@ class NetworkController:
                                                   "type": record.driver})  # fmt: skip
 
 
-def not_connected(container_id: str, record: NetworkRecord) -> System:
+def not_connected(container_id: str, record: NetworkRecord) -> Conflict:
     """moby's wording."""
-    return System(f"container {container_id} is not connected to network {record.name}")
+    return Conflict(f"container {container_id} is not connected to network {record.name}")
 
 
 def _take(pool: AddressPool, wanted: str) -> ipaddress.IPv4Address:
@@ -424,69 +429,3 @@ def _take(pool: AddressPool, wanted: str) -> ipaddress.IPv4Address:
         raise InvalidParameter(f"invalid IPv4 address: {wanted}") from exc
     pool.reserve(address)
     return address
-
-
-def _plan(mode: str, attached: Attached, listeners: Sequence[PublishedPort]) -> dict[str, Any]:
-    best = attached.gateway_endpoint()
-    plan: dict[str, Any] = {
-        "mode": mode,
-        "endpoints": [endpoint.details for endpoint in attached.endpoints.values()],
-        "name": attached.name,
-    }
-    if mode == "bridge":
-        plan |= {
-            "interfaces": [e.interface for e in attached.endpoints.values()],
-            "routes": attached.routes(),
-            "proxies": [
-                {"listener": index, "protocol": p.protocol, "address": str(best.address) if best else "",
-                 "port": p.container_port, "host_ip": p.host_ip, "host_port": p.host_port}
-                for index, p in enumerate(listeners)
-            ],
-        }  # fmt: skip
-    return plan
-
-
-def _settings(attached: Attached) -> dict[str, dict[str, Any]]:
-    return {endpoint.network.name: endpoint.details for endpoint in attached.endpoints.values()}
-
-
-def _change(attached: Attached, *, add: Sequence[Endpoint] = (), remove: Sequence[Endpoint] = ()) -> LinkChange:
-    plan = _plan("bridge", attached, [])
-    message = {
-        "add": [e.interface for e in add],
-        "remove": [e.interface["name"] for e in remove if e.interface],
-        "routes": plan["routes"],
-    }
-    return LinkChange(message, _settings(attached), plan)
-
-
-def _container(name: str, endpoint: Endpoint) -> dict[str, str]:
-    details = endpoint.details
-    address = f"{details['IPAddress']}/{details['IPPrefixLen']}" if details.get("IPAddress") else ""
-    return {
-        "Name": name,
-        "EndpointID": str(details.get("EndpointID", "")),
-        "MacAddress": str(details.get("MacAddress", "")),
-        "IPv4Address": address,
-        "IPv6Address": "",
-    }
-
-
-def _published_by_plan(plan: Mapping[str, Any], attached: Attached) -> dict[str, list[Published]]:
-    network_of = {str(endpoint.address): network_id for network_id, endpoint in attached.endpoints.items()}
-    found: dict[str, list[Published]] = {}
-    for p in plan.get("proxies") or []:
-        port = Published(p["protocol"], p["host_ip"], p["host_port"], p["address"], p["port"])
-        if port.address in network_of:
-            found.setdefault(network_of[port.address], []).append(port)
-    return found
-
-
-def _ports(listeners: Sequence[PublishedPort], exposed: Sequence[str]) -> dict[str, list[dict[str, str]] | None]:
-    ports: dict[str, list[dict[str, str]] | None] = dict.fromkeys(exposed)
-    for port in listeners:
-        key = f"{port.container_port}/{port.protocol}"
-        bindings = ports.get(key) or []
-        bindings.append({"HostIp": port.host_ip, "HostPort": str(port.host_port)})
-        ports[key] = bindings
-    return ports
