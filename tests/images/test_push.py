@@ -246,10 +246,13 @@ def test_s09_an_upload_elsewhere_gets_no_credentials(service: Service, registry:
         store.uploads["u0"] = bytearray()
         location = {"Location": f"{store.url}/v2/app/blobs/uploads/u0?state=s"}
         service.images.tag(f"{registry.host}/source:v1", f"{front.host}/app", "v1")
-        front.next_statuses = [(200, {}, b""), (404, {}, b""), (202, location, b"")]
+        service.images.tag(f"{registry.host}/source:v1", f"{front.host}/first", "v1")
+        push(service, f"{front.host}/first:v1", auth=AuthConfig("me", "pw"))  # from here on it is known how
+        front.next_statuses = [(200, {}, b""), (404, {}, b""), (202, location, b"")]  # ping, HEAD, refused mount
         push(service, f"{front.host}/app:v1", auth=AuthConfig("me", "pw"))
         assert [r.method for r in store.requests] == ["PATCH", "PUT"]
         assert all("Authorization" not in r.headers for r in store.requests)
+        assert front.requests[-1].headers["Authorization"].startswith("Basic ")
 
 
 def test_a_registry_that_stores_another_manifest_is_found_out(service: Service, registry: FakeRegistry) -> None:

@@ -10,6 +10,8 @@ A script is one command a line, without the program's name:
     28: stop -s TERM a1              left out with an older client, which cannot say it or words it otherwise
     =1 Error response from daemon: … what ours gives to the line above, with either client, in place of dockerd's
                                      answer: where Docker 28 differs from the dockerd that the test runs
+
+``@side`` in an argument is another word on each side: for files that each of them writes, at the same time.
 """
 
 import os
@@ -60,7 +62,8 @@ class Side:
 
     def run(self, step: Step) -> Outcome:
         """Run one command line and normalise what it printed."""
-        command = [*self.prefix, *step.arguments]
+        own = self.name.replace(" ", "-")
+        command = [*self.prefix, *(argument.replace("@side", own) for argument in step.arguments)]
         stdout, stderr, code = (
             _on_a_terminal(command, self.environment)
             if step.terminal

@@ -51,9 +51,43 @@ SCRIPTS = {
         import -c 'ENTRYPOINT ["x"]' -m hello {tar} xx:3
         image inspect -f '{{.Config.Entrypoint}} {{.Comment}} {{.Config.Cmd}}' xx:3
         ; rmi xx:3
-        save -o {files}/saved.tar busybox
-        load -i {files}/saved.tar
-        load -q -i {files}/saved.tar
+        save -o {files}/@side.tar busybox
+        load -i {files}/@side.tar
+        load -q -i {files}/@side.tar
+    """,
+    "filters": """
+        ; import -c 'LABEL a=b' {tar} f1:1
+        ; import {tar} f2:1
+        ; tag f1:1 f1:2
+        images -f before=f2:1 -f dangling=false --format '{{.Repository}}:{{.Tag}}'
+        images -f since=f1:1 --format '{{.Repository}}:{{.Tag}}'
+        images -f before=nosuch
+        images -f label=a --format '{{.Repository}}:{{.Tag}}'
+        images -f label=a=b --format '{{.Repository}}:{{.Tag}}'
+        images -f label=a=c
+        images -f dangling=false -q
+        images -f dangling=x
+        =1 Error response from daemon: invalid filter 'dangling=[x]'
+        images -f reference='f2*' --format '{{.Repository}}:{{.Tag}}'
+        images -f reference='f?:2' --format '{{.Repository}}:{{.Tag}}'
+        images -f reference='[' --format '{{.Repository}}:{{.Tag}}'
+        images -f reference=f1 -f reference=f1:2 --format '{{.Repository}}:{{.Tag}}'
+        images f1:2
+        images f1:3
+        save -o {files}/@side-two.tar f1:1 f2
+        save -o {files}/@side-two.tar f1 f2:nosuch
+        save -o {files}/@side-one.tar f1:2
+        rmi f1:1 f1:2 f2:1
+        ~ load -i {files}/@side-two.tar
+        ; tag busybox f1:2
+        load -i {files}/@side-one.tar
+        tag f1:1 sha256
+        image prune -f --filter label=a
+        image prune -f --filter nosuch=a
+        =1 Error response from daemon: invalid filter 'nosuch'
+        image prune -f --filter until=x
+        image prune -af --filter label=a=b
+        rmi f2:1
     """,
     "push and search": """
         push nosuch

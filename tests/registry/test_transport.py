@@ -220,3 +220,9 @@ def test_an_unknown_host_is_told_as_docker_does() -> None:
         WherryError, match=r'Get "https://no-such-host.invalid/v2/": dial tcp: lookup no-such-host.inv'
     ):
         transport.request("GET", "/v2/", {})
+
+
+def test_s09_an_upload_is_not_sent_from_https_to_http() -> None:
+    transport = Transport(Endpoint("reg.example", ("https",), verify=True))
+    with pytest.raises(Forbidden, match="https to http"):
+        transport.request_location("PUT", "http://reg.example/v2/app/blobs/uploads/1", {})

@@ -108,6 +108,15 @@ def _add(stores: Stores, found: _Found, lease: Lease, progress: Progress, *, qui
         records.append(LayerRecord(diff_id, chains[i], layer.digest, layer.media_type, layer.size))
     digest, media_type = found.manifest or _make_manifest(stores, found, lease)
     image_id = ImageId(found.config)
+    for name in found.names:
+        before = stores.images.by_tag(name.repository, name.tag or references.DEFAULT_TAG)
+        if before is not None and before != image_id:
+            progress(
+                {
+                    "stream": f"The image {name.familiar} already exists, renaming the old one with ID {before} "
+                    "to empty string\n"
+                }
+            )
     sizes = stores.layer_sizes()
     stores.images.add(
         image_id,
