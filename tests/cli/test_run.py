@@ -10,7 +10,7 @@ import pytest
 
 from tests.cli.conftest import Run
 from tests.cli.engine_with_containers import ContainerEngine
-from tests.client.fake_engine import FakeEngine, Handler
+from tests.client.fake_engine import FakeEngine, Handler, Request
 
 Serve = Callable[[Handler], FakeEngine]
 ID = "c0ffee" + "0" * 58
@@ -107,6 +107,31 @@ def test_a_signal_goes_to_the_container(serve: Serve) -> None:
     assert process.stdout is not None
     process.stdout.close()
     assert engine.killed == [f"signal={signal.SIGTERM.value}", f"signal={signal.SIGUSR1.value}"]
+
+
+def test_the_third_interrupt_ends_the_command_although_the_engine_does_not_answer(serve: Serve) -> None:
+    engine = ContainerEngine(echo=True)
+
+    def deaf(request: Request) -> bool:
+        engine.verbs.append("deaf")
+        time.sleep(20)
+        return False
+
+    def answer(request: Request) -> bool:
+        return deaf(request) if request.path.endswith("/kill") else engine(request)
+
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from wherry.cli.main import main; main()", "-H", serve(answer).host, "run", "-i", "busybox"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 10
+    while "start" not in engine.verbs and time.monotonic() < deadline:
+        time.sleep(0.01)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
+        process.send_signal(number)
+        time.sleep(0.3)
+    _, said = process.communicate(timeout=10)
+    assert (process.returncode, said.splitlines()[-1]) == (1, "got 3 SIGTERM/SIGINTs, forcefully exiting")
 
 
 def test_the_create_body_says_only_what_was_asked_for(serve: Serve, wherry: Run) -> None:

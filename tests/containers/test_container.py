@@ -1,5 +1,6 @@
 """The table of states, and what is between an attach and the start."""
 
+import select
 import socket
 import threading
 import time
@@ -39,6 +40,16 @@ def test_a_step_that_is_not_in_the_table_is_refused() -> None:
     assert container.running
     container.move(Trigger.EXIT)
     assert container.state.status is Status.EXITED
+
+
+def test_a_change_wakes_those_who_wait_in_a_poll_of_their_own() -> None:
+    container = make(Status.RUNNING)
+    with container.woken() as first, container.woken() as second:
+        assert select.select([first, second], [], [], 0)[0] == []
+        container.move(Trigger.EXIT)
+        assert select.select([first, second], [], [], 0)[0] == [first, second]
+    container.move(Trigger.START)
+    assert container.wakes == set()
 
 
 @pytest.mark.parametrize(

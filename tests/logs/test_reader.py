@@ -129,7 +129,7 @@ def test_r28_a_follower_that_is_closed_or_cancelled_leaves_no_descriptor(tmp_pat
 def test_a_wake_descriptor_ends_the_wait_at_once(tmp_path: Path) -> None:
     path = tmp_path / "c.log"
     write("json-file", path, range(1))
-    wake, gone = os.eventfd(0), threading.Event()
+    wake, gone = os.eventfd(0, os.EFD_NONBLOCK), threading.Event()
     follow = Follow(lambda: False, gone.is_set, wake_fds=(wake,))
     reader = read_log("json-file", str(path), LogQuery(), follow)
     next(reader)

@@ -7,8 +7,6 @@ import _signal  # type: ignore[import-not-found]  # typeshed has only the public
 import os
 import select
 
-from wherry.cli.errors import CommandFailed
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,4 +88,5 @@ class SignalRelay:
         if number in (_signal.SIGINT, _signal.SIGTERM):
             self._terminations += 1
             if self._terminations >= _FORCED_AT:
-                raise CommandFailed("\ngot 3 SIGTERM/SIGINTs, forcefully exiting")
+                os.write(2, b"\ngot 3 SIGTERM/SIGINTs, forcefully exiting\n")
+                raise SystemExit(1)  # no WherryError: whoever forwards the signal would take it for the engine's

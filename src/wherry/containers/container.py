@@ -9,8 +9,11 @@
 monitor connection and the exec sessions, which live only as long as the engine.
 """
 
+import os
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import Any
 
@@ -140,6 +143,7 @@ class Container:
         "removed",
         "stats_sample",
         "verb",
+        "wakes",
     )
 
     def __init__(self, record: Record) -> None:
@@ -158,6 +162,8 @@ class Container:
         """Of the latest exit: a restart clears the one in the state."""
         self.kept_for_restart = False
         self.removed = False
+        self.wakes: set[int] = set()
+        """eventfds of those who wait for a change in a poll of their own."""
 
     @property
     def id(self) -> str:
@@ -186,7 +192,26 @@ class Container:
             raise System(f"container {self.id}: no step {trigger} from state {self.state.status}")
         with self.changed:
             self.state.status = status
-            self.changed.notify_all()
+            self.tell_changed()
+
+    def tell_changed(self) -> None:
+        """Wake everybody who waits for a change; the caller holds ``changed``."""
+        self.changed.notify_all()
+        for wake in self.wakes:
+            os.eventfd_write(wake, 1)
+
+    @contextmanager
+    def woken(self) -> Iterator[int]:
+        """An eventfd that is readable after a change. It is not blocking; whoever polls it empties it."""
+        wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        with self.changed:
+            self.wakes.add(wake)
+        try:
+            yield wake
+        finally:
+            with self.changed:
+                self.wakes.discard(wake)
+            os.close(wake)
 
 
 def now_ns() -> int:

@@ -124,7 +124,7 @@ def ended(services: Services, container: Container) -> None:
     services.endings.finish(container.id)
     with container.changed:
         connection, container.connection = container.connection, None
-        container.changed.notify_all()
+        container.tell_changed()
     if connection is not None:
         connection.close()
     if container.record.host_config.auto_remove and not container.kept_for_restart:

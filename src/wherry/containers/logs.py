@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import cast
 
@@ -12,7 +13,7 @@ from wherry.containers.services import Services
 from wherry.containers.times import parse_time_ns
 from wherry.errors import InvalidParameter
 from wherry.logs.entry import Entry
-from wherry.logs.reader import Follow, LogQuery, read_log
+from wherry.logs.reader import Follow, LogQuery, check_readable, read_log
 
 _STREAMS = {"stdout": STDOUT, "stderr": STDERR}
 _BATCH_BYTES = 64 << 10
@@ -42,10 +43,9 @@ class LogStream:
         record = container.record
         self.tty = record.config.tty
         driver = record.host_config.log_config.type
-        follow = Follow(ended=self._ended, cancelled=lambda: self._cancelled()) if options.follow else None
-        self._cancelled: Callable[[], bool] = lambda: False
-        # Made now, so that a driver that cannot be read is refused before the answer's head goes out.
-        self._entries = read_log(driver, log_path(services.settings, record.id, driver), self._query, follow)
+        self._driver = driver
+        self._path = log_path(services.settings, record.id, driver)
+        check_readable(driver)  # now: it is refused before the answer's head goes out
 
     def _ended(self) -> bool:
         container = self._container
@@ -53,21 +53,26 @@ class LogStream:
 
     def pump(self, write: Callable[[bytes], None], cancelled: Callable[[], bool]) -> None:
         """Write everything, and with ``follow`` what comes, until the container's end or the client's."""
-        self._cancelled = cancelled
+        if not self._options.follow:
+            self._pump(None, write)
+            return
+        with self._container.woken() as wake:
+            self._pump(Follow(ended=self._ended, cancelled=cancelled, wake_fds=(wake,)), write)
+
+    def _pump(self, follow: Follow | None, write: Callable[[bytes], None]) -> None:
         batch = bytearray()
-        try:
-            for entry in self._entries:
+        entries = read_log(self._driver, self._path, self._query, follow)
+        with closing(cast(Generator[Entry, None, None], entries)):
+            for entry in entries:
                 piece = self._render(entry)
                 if not piece:
                     continue
                 batch += piece
-                if self._options.follow or len(batch) >= _BATCH_BYTES:
+                if follow is not None or len(batch) >= _BATCH_BYTES:
                     write(bytes(batch))
                     batch.clear()
             if batch:
                 write(bytes(batch))
-        finally:
-            cast(Generator[Entry, None, None], self._entries).close()
 
     def _render(self, entry: Entry) -> bytes:
         if not (self._options.stdout if entry.stream == "stdout" else self._options.stderr):

@@ -36,7 +36,7 @@ def remove_locked(services: Services, container: Container, *, volumes: bool) ->
     publish(services.events, container, "destroy")
     with container.changed:
         container.removed = True
-        container.changed.notify_all()
+        container.tell_changed()
 
 
 def trash_dir(settings: Settings) -> str:

@@ -40,12 +40,18 @@ class LogQuery:
 @dataclass(frozen=True, slots=True)
 class Follow:
     """``ended``: the container is over and its log complete. ``cancelled``: the client went away. Both are asked
-    whenever something happens and at least twice a second; readiness of ``wake_fds`` asks them at once (the reader
-    does not read from these)."""
+    whenever something happens and at least twice a second; readiness of ``wake_fds`` (non-blocking eventfds, which
+    the reader empties) asks them at once."""
 
     ended: Callable[[], bool]
     cancelled: Callable[[], bool]
     wake_fds: Sequence[int] = ()
+
+
+def check_readable(driver: str) -> None:
+    """Raises Unimplemented for a driver that cannot be read."""
+    if driver not in READABLE_DRIVERS:
+        raise Unimplemented("configured logging driver does not support reading")
 
 
 def read_log(driver: str, path: str, query: LogQuery, follow: Follow | None = None) -> Iterator[Entry]:
@@ -53,9 +59,15 @@ def read_log(driver: str, path: str, query: LogQuery, follow: Follow | None = No
 
     Raises Unimplemented for a driver that cannot be read. Closing the iterator closes every descriptor (R28).
     """
-    if driver not in READABLE_DRIVERS:
-        raise Unimplemented("configured logging driver does not support reading")
+    check_readable(driver)
     return _Reader(path, decoder(driver), query).run(follow)
+
+
+def _empty(eventfd: int) -> None:
+    try:
+        os.eventfd_read(eventfd)
+    except BlockingIOError:
+        pass  # nobody wrote
 
 
 class _Reader:
@@ -114,6 +126,8 @@ class _Reader:
             poll.poll(_POLL_SECONDS * 1000)
             for _ in read_events(inotify):
                 pass  # only the wake-up counts
+            for fd in follow.wake_fds:
+                _empty(fd)
 
     def _drain(self) -> Iterator[Entry]:
         """Read the open file to its end."""
