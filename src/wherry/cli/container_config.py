@@ -3,7 +3,6 @@
 Only what was asked for is sent: a field that is left out has the engine's default.
 """
 
-import os
 
 from wherry.cli.options import Flags
 
@@ -283,15 +282,3 @@ def _healthcheck(flags: Flags) -> "dict[str, Any]":
     if flags.text("health-cmd"):
         check["Test"] = ["CMD-SHELL", flags.text("health-cmd")]
     return check
-
-
-def write_container_id(path: str, container_id: str) -> None:
-    """``--cidfile``."""
-    with open(path, "w", encoding="ascii") as file:
-        file.write(container_id)
-
-
-def refuse_existing_id_file(path: str) -> None:
-    """A cidfile must not exist: another container's id would be lost. Raises ValueError."""
-    if os.path.lexists(path):
-        raise ValueError(f"container ID file found, make sure the other container isn't running or delete {path}")

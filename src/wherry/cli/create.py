@@ -2,9 +2,10 @@
 
 from wherry.cli.app import App
 from wherry.cli.command import Command, Invocation
-from wherry.cli.container_config import container_config, refuse_existing_id_file, write_container_id
+from wherry.cli.container_config import container_config
 from wherry.cli.container_options import CREATE_OPTIONS
 from wherry.cli.errors import CommandFailed, describe
+from wherry.cli.id_file import IdFile
 from wherry.cli.options import Flags
 from wherry.cli.platform_value import wanted_platform
 from wherry.errors import NotFound, WherryError
@@ -35,19 +36,27 @@ def build_config(call: Invocation) -> "dict[str, Any]":
 
 def create_container(app: App, flags: Flags, config: "dict[str, Any]") -> str:
     """Create it, pulling the image if need be; gives the id. Raises the engine's errors."""
-    cidfile = flags.text("cidfile")
-    if cidfile:
-        try:
-            refuse_existing_id_file(cidfile)
-        except ValueError as exc:
-            raise CommandFailed(str(exc), code=125) from None
+    try:
+        id_file = IdFile(flags.text("cidfile"))
+    except ValueError as exc:
+        raise CommandFailed(str(exc), code=125) from None
+    with id_file:
+        created = _create(app, flags, config)
+        container_id = str(created["Id"])
+        id_file.write(container_id)
+    for warning in created.get("Warnings") or []:
+        app.err(f"WARNING: {warning}")
+    return container_id
+
+
+def _create(app: App, flags: Flags, config: "dict[str, Any]") -> "dict[str, Any]":
     image = config["Image"]
     platform = wanted_platform(flags)
     if flags.text("pull") == "always":
         _pull(app, flags, image, platform)
     name = flags.text("name")
     try:
-        created = app.containers.create(config, name=name, platform=platform)
+        return app.containers.create(config, name=name, platform=platform)
     except WherryError as exc:
         from wherry.cli.reference import familiar, reference_error
 
@@ -59,13 +68,7 @@ def create_container(app: App, flags: Flags, config: "dict[str, Any]") -> str:
         if not flags.flag("quiet"):
             app.err(f"Unable to find image '{familiar(image)}' locally")
         _pull(app, flags, image, platform)
-        created = app.containers.create(config, name=name, platform=platform)
-    for warning in created.get("Warnings") or []:
-        app.err(f"WARNING: {warning}")
-    container_id = str(created["Id"])
-    if cidfile:
-        write_container_id(cidfile, container_id)
-    return container_id
+        return app.containers.create(config, name=name, platform=platform)
 
 
 def _is_id(image: str) -> bool:

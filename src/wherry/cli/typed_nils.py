@@ -38,6 +38,7 @@ _POINTERS = (
 _SCALARS: dict[str, object] = {
     "ArgsEscaped": False, "NetworkDisabled": False, "MacAddress": "", "StopSignal": "", "User": "", "WorkingDir": "",
     "Comment": "", "Author": "", "DockerVersion": "", "Parent": "", "Variant": "",
+    "Name": "", "Driver": "",
 }  # fmt: skip
 
 ZEROS: dict[str, object] = {

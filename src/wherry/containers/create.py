@@ -131,6 +131,8 @@ def _check_joined(services: Services, host: HostConfig) -> None:
 
 
 def _existing(services: Services, reference: str) -> None:
+    if not reference:
+        raise InvalidParameter('invalid name or ID supplied: ""')
     try:
         services.containers.get(reference)
     except NotFound as exc:

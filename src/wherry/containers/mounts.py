@@ -207,8 +207,8 @@ def _check_not_proc(destination: str) -> None:
 
 def _volumes_from(entry: str, registry: Registry) -> list[MountPoint]:
     reference, _, mode = entry.partition(":")
-    if not reference or not mount_spec.valid_mode(mode):
-        raise InvalidParameter(f"invalid volumes-from specification: {entry}")
+    if not mount_spec.valid_mode(mode):
+        raise InvalidParameter(f"invalid mode: {mode}")
     read_only = "ro" in mode.split(",")
     result = []
     for point in registry.get(reference).record.mounts:
