@@ -3,7 +3,6 @@
 Only what was asked for is sent: a field that is left out has the engine's default.
 """
 
-
 from wherry.cli.options import Flags
 
 TYPE_CHECKING = False
