@@ -12,6 +12,8 @@ from wherry.errors import InvalidParameter
 from wherry.volumes import listing
 from wherry.volumes.store import Volumes
 
+_PRUNE_FILTERS = frozenset(("all", "label", "label!"))
+
 
 class VolumeCreateRequest(Wire):
     """Body of POST /volumes/create."""
@@ -46,7 +48,7 @@ def _remove(volumes: Volumes, request: Request) -> Response:
 
 
 def _prune(volumes: Volumes, request: Request) -> Response:
-    filters = parse_filters(request.query.text("filters"))
+    filters = parse_filters(request.query.text("filters"), _PRUNE_FILTERS)
     if request.version < (1, 42):
         filters.setdefault("all", ["true"])  # before 1.42 named volumes went too
     return json_response(volumes.prune(filters))

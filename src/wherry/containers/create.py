@@ -213,7 +213,7 @@ def _make_volumes(services: Services, record: Record, undo: ExitStack) -> None:
             anonymous=point.anonymous,
             user=record.id,
         )
-        if point.anonymous:
+        if point.anonymous and not point.name:  # one that has a name is another container's (--volumes-from)
             undo.callback(services.volumes.remove, volume.name, force=True)
         undo.callback(services.volumes.release, volume.name, record.id)
         point.name, point.source = volume.name, volume.mountpoint

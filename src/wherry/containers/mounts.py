@@ -215,7 +215,7 @@ def _volumes_from(entry: str, registry: Registry) -> list[MountPoint]:
         if point.type in ("bind", "volume"):
             copied = MountPoint(**{name: getattr(point, name) for name in point.__struct_fields__})
             copied.rw = point.rw and not read_only
-            copied.anonymous = False
+            # An anonymous volume stays one: it goes with the last of its containers that is removed with its volumes.
             copied.no_copy = True
             result.append(copied)
     return result
