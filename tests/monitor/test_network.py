@@ -89,6 +89,46 @@ def test_a_plan_that_cannot_be_executed_fails_the_start_and_leaves_nothing(machi
     assert not link_exists("vnobridge0")
 
 
+def _second(bridge: str, name: str = "") -> dict[str, Any]:
+    return {"name": "eth1", "host_name": f"w{bridge}", "bridge": name or bridge, "mac": "02:42:0a:d5:00:03",
+            "mtu": 1400, "addresses": ["10.213.78.2/24"]}  # fmt: skip
+
+
+def test_a_running_container_gets_and_loses_interfaces_and_keeps_them_over_a_restart(
+    machine: Machine, bridge: str
+) -> None:
+    script = "trap 'exit 1' USR1; while true; do cat /proc/net/route | tr '\\n' '|'; echo; sleep 0.1; done"
+    box = machine.shell(script, network=plan(bridge), restart={"policy": "on-failure", "max_retries": 1})
+    wait_until(lambda: "eth0" in box.output(), what="the first interface")
+    route = [{"destination": "0.0.0.0/0", "gateway": "10.213.78.1", "interface": "eth1"}]
+    box.connection.change_network(add=[_second(bridge)], remove=[], routes=route, dns=None)
+    wait_until(lambda: "eth1\t00000000\t014ED50A" in box.output(), what="the default route through the new one")
+    box.connection.kill(signal.SIGUSR1)  # ends it: a restart by policy
+    wait_until(lambda: box.connection.state()["restart_count"] == 1, what="the restart")
+    seen = len(box.output())
+    wait_until(lambda: "eth1\t00000000\t014ED50A" in box.output()[seen:], what="the route after the restart")
+    box.connection.change_network(add=[], remove=["eth1"], routes=plan(bridge)["routes"], dns=None)
+    assert not link_exists(f"w{bridge}")
+    wait_until(lambda: box.output().split("\n")[-2].startswith("Iface") and "eth1" not in box.output().split("\n")[-2],
+               what="the old route alone")  # fmt: skip
+    assert "eth0\t00000000\t014DD50A" in box.output().split("\n")[-2]
+    box.connection.kill(signal.SIGKILL)
+    box.wait_exit()
+    assert not link_exists(f"v{bridge}")
+
+
+def test_a_change_that_the_kernel_refuses_leaves_the_container_as_it_was(machine: Machine, bridge: str) -> None:
+    box = machine.shell("sleep 100", network=plan(bridge))
+    with pytest.raises(RuntimeFailure, match="set up network: find link nobridge0: No such device"):
+        box.connection.change_network(add=[_second(bridge, "nobridge0")], remove=[], routes=[], dns=None)
+    assert link_exists(f"v{bridge}")
+    box.connection.change_network(add=[_second(bridge)], remove=[], routes=plan(bridge)["routes"], dns=None)
+    assert link_exists(f"w{bridge}")
+    box.connection.kill(signal.SIGKILL)
+    box.wait_exit()
+    assert not link_exists(f"w{bridge}")
+
+
 def test_containers_can_share_a_network_namespace(machine: Machine) -> None:
     first = machine.run(["/bin/sleep", "100"])
     pid = first.connection.state()["pid"]

@@ -194,7 +194,10 @@ def test_the_name_and_the_mtu_of_the_bridge_are_as_asked(controller: NetworkCont
     _create(controller, "n", "10.1.0.0/24", bridge__name="blue0", driver__mtu="1400")
     controller.attach("a", name="a", mode="n")
     with Rtnetlink() as rtnetlink:
-        assert rtnetlink.link("blue0").mtu == 1400
+        blue = rtnetlink.link("blue0")
+        assert blue.mtu == 1400
+        on_it = [address for index, address in rtnetlink.addresses() if index == blue.index]
+        assert [str(address) for address in on_it] == ["10.1.0.1/24"], "S88: no IPv6"
     with pytest.raises(Forbidden, match="bridge name blue0 is already in use by network n"):
         _create(controller, "m", "10.2.0.0/24", bridge__name="blue0")
 

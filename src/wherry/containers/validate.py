@@ -20,6 +20,7 @@ _MINIMUM_DURATION_NS = 1_000_000
 _CGROUP_PARENT = re.compile(r"/?[A-Za-z0-9_.@:-]+(/[A-Za-z0-9_.@:-]+)*/?\Z")
 _HOSTNAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?\Z")
 _HOSTNAME_LIMIT = 64
+_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}\Z")
 
 
 def check_config(config: ContainerConfig) -> None:
@@ -38,6 +39,8 @@ def check_config(config: ContainerConfig) -> None:
         raise InvalidParameter(f"invalid hostname format: {config.hostname}")
     if config.domainname and (not _HOSTNAME.match(config.domainname) or len(config.domainname) > _HOSTNAME_LIMIT):
         raise InvalidParameter(f"invalid domainname format: {config.domainname}")
+    if config.mac_address and not _MAC.match(config.mac_address.lower()):
+        raise InvalidParameter(f"invalid MAC address: {config.mac_address}")
     if config.stop_signal:
         parse_signal(config.stop_signal)
     for port in config.exposed_ports or ():

@@ -32,7 +32,7 @@ class BridgeNetwork:
         self.masquerade = creation.truth(options, creation.MASQUERADE, default=settings.ip_masq)
         self.host_binding = options.get(creation.HOST_BINDING) or settings.ip
         name = settings.bridge_name if self.default else bridge_name(record)
-        alias = "wherry default bridge" if self.default else f"wherry network {record.name}"[:255]
+        alias = "wherry default bridge" if self.default else f"wherry network {record.id[:12]}"
         mtu = int(options.get(creation.MTU) or settings.mtu)
         self.bridge = Bridge(name, mtu=mtu, alias=alias, choose=self._gateway_interface)
         self.pool: AddressPool | None = None if self.default else self._configured_pool()
