@@ -301,3 +301,13 @@ def test_a_cancelled_push_ends_and_leaves_nothing(service: Service, registry: Fa
         push(service, f"{registry.host}/app:v1", cancelled=cancelled)
     assert "v1" not in registry.repository("app").manifests
     service.check()
+
+
+def test_a_registry_that_knows_no_head_gets_everything(service: Service, registry: FakeRegistry) -> None:
+    image = simple_image("head", layers=1)
+    pulled(service, registry, image)
+    with FakeRegistry() as other:
+        service.images.tag(f"{registry.host}/source:v1", f"{other.host}/app", "v1")
+        other.next_statuses = [(200, {}, b""), (405, {}, b"")]
+        push(service, f"{other.host}/app:v1")
+        assert "v1" in other.repository("app").manifests

@@ -67,3 +67,16 @@ def test_manifests_of_an_image_are_the_one_that_is_here(service: Service, regist
     assert found["Size"]["Total"] - content == found["ImageData"]["Size"]["Unpacked"] > 0
     (listed,) = service.images.summaries(manifests=True)
     assert listed["Manifests"] == [found]
+
+
+def test_the_digests_that_go_with_a_last_tag_have_no_event_of_their_own(
+    service: Service, registry: FakeRegistry
+) -> None:
+    image = simple_image()
+    digest = image.push(registry.repository("b"), "v1")
+    name = f"{registry.host}/b"
+    service.pull(f"{name}:v1")
+    service.images.tag(f"{name}:v1", "other", "v1")
+    service.events.clear()
+    assert service.images.remove(f"{name}:v1") == [{"Untagged": f"{name}:v1"}, {"Untagged": f"{name}@{digest}"}]
+    assert [event[:3] for event in service.events] == [("image", "untag", image.id)]

@@ -103,10 +103,11 @@ def _untag_reference(stores: Stores, record: ImageRecord, name: str, removed: Re
     _untag(stores, record, parsed.repository, tag, removed)
     if any(repository == parsed.repository for repository, other in record.tags if other != tag):
         return
-    # With the repository's last tag its digests go too: they would keep an image that nobody can see.
+    # With the repository's last tag its digests go too: they would keep an image that nobody can see. As with
+    # dockerd the one event of the tag stands for all of them.
     for repository, digest in record.digests:
-        if repository == parsed.repository:
-            _forget_digest(stores, record, repository, digest, removed)
+        if repository == parsed.repository and stores.images.forget_digest(repository, digest, record.id):
+            removed.records.append({"Untagged": references.from_repository(repository, digest=digest).familiar})
 
 
 def _untag_all(stores: Stores, record: ImageRecord, removed: Removed) -> None:
