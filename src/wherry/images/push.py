@@ -9,6 +9,8 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import TypeVar
 
+import msgspec
+
 from wherry.content.leases import Lease
 from wherry.errors import InvalidParameter, NotFound
 from wherry.images.download import Cancelled
@@ -125,7 +127,7 @@ class _Push:
                     data, media_type = stored, record.manifest_media_type
                 else:
                     config = Descriptor(media_type=media_types.OCI_CONFIG, digest=config.digest, size=config.size)
-                    data, media_type = _encode(config, layers), media_types.OCI_MANIFEST
+                    data, media_type = _encode(manifest, config, layers), media_types.OCI_MANIFEST
                 self._config(config)
                 digest = self._retry(
                     lambda: put_manifest(self._repository, self._reference.tag or "", media_type, data)
@@ -176,6 +178,8 @@ class _Push:
         return self._stores.registry.retry.call(work, self._cancelled)
 
 
-def _encode(config: Descriptor, layers: list[Descriptor]) -> bytes:
-    manifest = Manifest(schema_version=2, media_type=media_types.OCI_MANIFEST, config=config, layers=tuple(layers))
-    return codec.encode(manifest)
+def _encode(manifest: Manifest, config: Descriptor, layers: list[Descriptor]) -> bytes:
+    """The manifest for other blobs; its annotations stay."""
+    return codec.encode(
+        msgspec.structs.replace(manifest, media_type=media_types.OCI_MANIFEST, config=config, layers=tuple(layers))
+    )

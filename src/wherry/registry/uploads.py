@@ -32,7 +32,7 @@ Source = Callable[[int, int], Iterator[bytes]]
 def blob_exists(repository: Repository, digest: Digest) -> bool:
     """Whether the repository has the blob already. One round trip.
 
-    A registry, or the storage that it redirects to, may know no HEAD: then the upload says what is wrong, if anything.
+    A registry, or the storage it redirects to, may know no HEAD: then the upload says what is wrong, if anything.
     """
     return repository.push_request(
         "HEAD", f"blobs/{digest}", statuses=(200, 403, 404, 405), receive=lambda response: response.status == 200
