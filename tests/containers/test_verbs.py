@@ -442,3 +442,11 @@ def test_a_published_port_can_be_published_again_at_once(engine: EngineUnderTest
     for number in range(12):
         done = engine.wherry("run", "--rm", "-p", "127.0.0.1:18473:80", "busybox", "echo", str(number))
         assert done.stdout == f"{number}\n"
+
+
+def test_a_container_that_ends_under_its_commit_is_committed(client: docker.DockerClient) -> None:
+    for number in range(8):
+        container = client.containers.run("busybox", ["sh", "-c", f"sleep 0.0{number}"], detach=True)
+        image = container.commit()
+        container.wait()
+        client.images.remove(image.id)

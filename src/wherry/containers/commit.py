@@ -9,6 +9,7 @@ from wherry.containers.inspect import config as shown_config
 from wherry.containers.services import Services
 from wherry.errors import Conflict
 from wherry.images.changes import apply_changes
+from wherry.monitor.client import MonitorConnection, MonitorGone
 from wherry.oci.image_config import ContainerConfig as ImageDefaults
 from wherry.oci.image_config import Healthcheck
 
@@ -30,10 +31,7 @@ def commit(
     with container.verb:
         if container.removed or container.state.status in (Status.REMOVING, Status.DEAD):
             raise Conflict(f"You cannot commit container {container.id} which is being removed")
-        connection = container.connection
-        freeze = pause and connection is not None and container.state.status is Status.RUNNING
-        if freeze and connection is not None:
-            connection.pause()
+        frozen = _freeze(container) if pause else None
         try:
             image = services.images.commit(
                 base=services.images.resolve(container.record.image_id),
@@ -47,10 +45,29 @@ def commit(
                 container_config=shown_config(container.record.config),
             )
         finally:
-            if freeze and connection is not None:
-                connection.resume()
+            if frozen is not None:
+                _thaw(frozen)
     publish(services.events, container, "commit", {"comment": comment, "imageID": image.id})
     return image.id
+
+
+def _freeze(container: Container) -> MonitorConnection | None:
+    """The monitor of a container that was frozen; None for one that does not run, or ends just now."""
+    connection = container.connection
+    if connection is None or container.state.status is not Status.RUNNING:
+        return None
+    try:
+        connection.pause()
+    except (MonitorGone, Conflict):
+        return None  # over: nothing changes its files any more
+    return connection
+
+
+def _thaw(connection: MonitorConnection) -> None:
+    try:
+        connection.resume()
+    except (MonitorGone, Conflict):
+        pass  # killed or thawed by somebody else meanwhile
 
 
 def _reference(repository: str, tag: str) -> str:
