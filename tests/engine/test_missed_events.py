@@ -90,3 +90,17 @@ def test_an_oom_kill_is_told_before_the_death_with_and_without_an_engine(fresh_e
         assert found[1]["Actor"]["Attributes"]["exitCode"] == "137"
         assert found[1]["timeNano"] < began
     fresh_engine.wherry("rm", "hog", "alone")
+
+
+def test_every_death_and_start_is_told_once_while_engines_are_killed(fresh_engine: EngineUnderTest) -> None:
+    fresh_engine.wherry("run", "-d", "--name", "loop", "--restart", "always", "busybox", "sh", "-c", "exit 1")
+    for _ in range(6):
+        fresh_engine.kill_engine()
+        fresh_engine.wherry("ps")
+    fresh_engine.wherry("stop", "loop")
+    found = events(fresh_engine, "--filter", "container=loop", "--filter", "event=start", "--filter", "event=die")
+    told = actions(found)
+    assert told == (["start", "die"] * len(told))[: len(told)]
+    restarts = int(fresh_engine.wherry("inspect", "-f", "{{.RestartCount}}", "loop").stdout)
+    assert told.count("start") in (restarts, restarts + 1)  # the last one may have been called off
+    fresh_engine.wherry("rm", "loop")

@@ -83,6 +83,9 @@ class ExecStart:
                     detach_keys=config.detach_keys,
                     leftover=client.leftover,
                 )
+            # As in moby before the start: a short one has ended when the monitor answers.
+            command = " ".join(argv(config.cmd))
+            publish(self._services.events, container, f"exec_start: {command}", {"execID": instance.id})
             instance.running = True
             fd = client.socket.fileno() if client is not None and options is not None else None
             try:
@@ -94,8 +97,6 @@ class ExecStart:
             raise self._failed(exc) from exc
         if instance.exit_code is None:
             instance.pid = pid
-        command = " ".join(argv(config.cmd))
-        publish(self._services.events, container, f"exec_start: {command}", {"execID": instance.id})
 
     def _failed(self, exc: WherryError) -> WherryError:
         instance = self._instance

@@ -38,11 +38,12 @@ def send(services: Services, container: Container, number: int) -> None:
         raise Conflict(f"container {container.id} is not running")
     if number in _final_signals(container):
         container.state.manually_stopped = True
+    # Before its death can be told.
+    publish(services.events, container, "kill", {"signal": str(number)})
     try:
         connection.kill(number)
     except (Conflict, MonitorGone) as exc:
         raise Conflict(f"container {container.id} is not running") from exc
-    publish(services.events, container, "kill", {"signal": str(number)})
 
 
 def _final_signals(container: Container) -> tuple[int, int]:

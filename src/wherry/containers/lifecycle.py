@@ -209,6 +209,8 @@ def _publish_health(services: Services, container: Container, event: dict[str, A
 
 
 def _publish_die(services: Services, container: Container, event: dict[str, Any], ran_ns: int | None = None) -> None:
+    if event.get("repeated"):
+        return  # a restart was called off: this death is known
     if ran_ns is None:
         ran_ns = nanoseconds(event["finished_at"]) - nanoseconds(event["started_at"])
     attributes = {"exitCode": str(event["code"]), "execDuration": str(max(ran_ns, 0) // _NANOSECONDS)}

@@ -62,7 +62,7 @@ def start_locked(services: Services, container: Container) -> None:
     if not lifecycle.wait_until_released(container, _RELEASE_SECONDS):
         raise Unavailable(f"start container {container.id}: what is left of its last run does not end")
     try:
-        told_ns = _start(services, container)
+        _start(services, container)
     except WherryError as exc:
         error = _translate(exc)
         _record_failure(services, container, exc, error)
@@ -73,7 +73,6 @@ def start_locked(services: Services, container: Container) -> None:
         error = System(f"start container {container.id}: {exc}")
         _record_failure(services, container, error, error)
         raise error from exc
-    publish(services.events, container, "start", told_ns=told_ns)
 
 
 def _check_startable(container: Container) -> None:
@@ -86,8 +85,7 @@ def _check_startable(container: Container) -> None:
         raise Conflict("container is marked for removal and cannot be started")
 
 
-def _start(services: Services, container: Container) -> int:
-    """Gives the time of the start by the monitor's clock (0 when it is of an older version)."""
+def _start(services: Services, container: Container) -> None:
     record = container.record
     host = record.host_config
     volatile = host.auto_remove or record.ephemeral
@@ -169,8 +167,9 @@ def _start(services: Services, container: Container) -> int:
         container.move(Trigger.START)
     if not host.auto_remove:
         services.containers.save(container)
+    # Before its death can be told.
+    publish(services.events, container, "start", told_ns=int(started.get("at_ns", 0)))
     lifecycle.watch(services, container, connection)
-    return int(started.get("at_ns", 0))
 
 
 def settings_of(attachment: Attachment) -> dict[str, Any]:

@@ -237,8 +237,9 @@ class Container:
             return
         self._over()
 
-    def _record(self, delay: float | None) -> None:
-        if self._oom:
+    def _record(self, delay: float | None, *, repeated: bool = False) -> None:
+        """``repeated``: the same exit once more, whose restart is called off."""
+        if self._oom and not repeated:
             self._told.tell({"event": "oom"})
         status = {
             "event": "exited",
@@ -251,6 +252,7 @@ class Container:
             "restarting": delay is not None,
             "restart_count": self.restart.count,
             "delay_seconds": delay,
+            "repeated": repeated,
         }
         event = self._told.note(status)
         try:
@@ -361,7 +363,7 @@ class Container:
         self._restart_timer.cancel()
         self._restart_timer = None
         self.status = Status.EXITED
-        self._record(None)
+        self._record(None, repeated=True)
         self._over()
         return True
 
