@@ -25,6 +25,18 @@ def test_migrations_run_once_each_and_in_order(tmp_path: Path) -> None:
         Database(path, [ONE])
 
 
+def test_s32_nobody_else_reads_the_database(tmp_path: Path) -> None:
+    path = tmp_path / "db"
+    path.touch(mode=0o644)
+    database = Database(str(path), [ONE])
+    with database.write() as connection:
+        connection.execute("INSERT INTO things VALUES ('secret')")
+    assert {file.name: file.stat().st_mode & 0o777 for file in tmp_path.iterdir()} == {
+        "db": 0o600, "db-wal": 0o600, "db-shm": 0o600,
+    }  # fmt: skip
+    database.close()
+
+
 def test_r03_every_commit_is_synchronous(tmp_path: Path) -> None:
     database = Database(str(tmp_path / "db"), [ONE])
     assert database.read().execute("PRAGMA synchronous").fetchone()[0] == 2

@@ -8,6 +8,7 @@ hands all of them to ``Database``. Readers use a connection per thread; writers 
 ``with database.write()`` block is one transaction and the only one.
 """
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -30,11 +31,23 @@ class SchemaTooNew(System):
     """The database was written by a later wherry."""
 
 
+def _keep_private(path: str) -> None:
+    """Mode 0600 whatever directory it is in: the rows have the containers' variables. SQLite makes the files beside
+    it with the database's mode; those of an earlier engine that are there already are given it."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
+    for name in (path, f"{path}-wal", f"{path}-shm"):
+        try:
+            os.chmod(name, 0o600)
+        except FileNotFoundError:
+            pass  # SQLite makes it when it is needed
+
+
 class Database:
     """Thread-safe access to one database file. Rows come back as ``sqlite3.Row``."""
 
     def __init__(self, path: str, migrations: Sequence[Migration]) -> None:
         self._path = path
+        _keep_private(path)
         self._local = threading.local()
         self._write_lock = threading.RLock()
         self._connections: list[sqlite3.Connection] = []
