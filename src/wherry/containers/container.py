@@ -140,6 +140,7 @@ class Container:
         "lock",
         "pending_attach",
         "record",
+        "removal_error",
         "removed",
         "stats_sample",
         "verb",
@@ -162,6 +163,8 @@ class Container:
         """Of the latest exit: a restart clears the one in the state."""
         self.kept_for_restart = False
         self.removed = False
+        # Why ``--rm`` did not take it away; who waits for that is told.
+        self.removal_error = ""
         self.wakes: set[int] = set()
         """eventfds of those who wait for a change in a poll of their own."""
 

@@ -154,14 +154,18 @@ def discard_run_dir(services: Services, container: Container) -> None:
 
 
 def auto_remove(services: Services, container: Container) -> None:
-    """Remove a container with ``--rm``; what goes wrong is logged, for nobody waits for an answer."""
+    """Remove a container with ``--rm``; what goes wrong is logged, and told to who waits for the removal. The next
+    engine tries again."""
     with container.verb:
         if container.removed or container.running:
             return
         try:
             removal.remove_locked(services, container, volumes=True)
-        except Exception:
+        except Exception as exc:
             _logger.exception("remove container %s", container.id)
+            with container.changed:
+                container.removal_error = str(exc)
+                container.tell_changed()
 
 
 def wait_for_end(connection: MonitorConnection, timeout_seconds: float) -> None:

@@ -6,6 +6,7 @@ The verb with its rules is ``remove.py``; auto-removal calls this directly.
 import os
 import secrets
 import shutil
+import time
 
 from wherry.containers.attach_parking import take_parked
 from wherry.containers.container import Container, Trigger
@@ -13,7 +14,11 @@ from wherry.containers.container_events import publish
 from wherry.containers.data_dir import data_dir
 from wherry.containers.services import Services
 from wherry.errors import Conflict, NotFound
+from wherry.metadata.database import DatabaseFull
 from wherry.settings import Settings
+
+_ROOM_SECONDS = 5.0
+_ROOM_STEP_SECONDS = 0.05
 
 
 def remove_locked(services: Services, container: Container, *, volumes: bool) -> None:
@@ -23,7 +28,7 @@ def remove_locked(services: Services, container: Container, *, volumes: bool) ->
     try:
         if not volumes:
             _keep_volumes(services, container)
-        services.containers.delete(container)
+        _delete_row(services, container)
         services.snapshotter.remove(container.id)
         _discard_data(services, container.id)
     except BaseException:
@@ -42,6 +47,23 @@ def remove_locked(services: Services, container: Container, *, volumes: bool) ->
 def trash_dir(settings: Settings) -> str:
     """Where data directories wait for their deletion."""
     return f"{settings.data_root}/containers/.trash"
+
+
+def _delete_row(services: Services, container: Container) -> None:
+    try:
+        services.containers.delete(container)
+    except DatabaseFull:
+        # What is to be removed may be what fills the disk (R06): with its layer gone there is room for the change.
+        services.snapshotter.remove(container.id)
+        deadline = time.monotonic() + _ROOM_SECONDS
+        while True:
+            time.sleep(_ROOM_STEP_SECONDS)  # the layer's files are deleted by another thread
+            try:
+                services.containers.delete(container)
+                return
+            except DatabaseFull:
+                if time.monotonic() > deadline:
+                    raise
 
 
 def _discard_data(services: Services, container_id: str) -> None:

@@ -43,8 +43,8 @@ class Waiter:
             while not container.changed.wait_for(self._holds, _POLL_SECONDS):
                 if cancelled():
                     return None
-            # moby: a removal clears the error, whatever it was.
-            error = None if container.removed else container.state.error
+            # moby: a removal clears the error, whatever it was, unless it is the removal's own.
+            error = None if container.removed else container.removal_error or container.state.error
             ended = container.exits > self._exits and not container.removed
             return WaitResult(container.last_exit_code if ended else container.state.exit_code, error or None)
 
@@ -57,7 +57,7 @@ class Waiter:
         if self._condition is Condition.NOT_RUNNING:
             # An exit counts although the restart policy starts it again: the wait of moby ends there, too.
             return not container.running or container.exits > self._exits
-        return False
+        return bool(container.removal_error)
 
 
 def begin(services: Services, reference: str, condition: str = "") -> Waiter:

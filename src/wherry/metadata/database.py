@@ -27,6 +27,10 @@ class Migration:
     sql: str
 
 
+class DatabaseFull(System):
+    """The disk has no room for the transaction; nothing of it was written (R06)."""
+
+
 class SchemaTooNew(System):
     """The database was written by a later wherry."""
 
@@ -40,6 +44,11 @@ def _keep_private(path: str) -> None:
             os.chmod(name, 0o600)
         except FileNotFoundError:
             pass  # SQLite makes it when it is needed
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    if connection.in_transaction:  # SQLite rolls some failures back by itself
+        connection.execute("ROLLBACK")
 
 
 class Database:
@@ -74,22 +83,35 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
-        """One transaction: committed and durable when the block ends, rolled back when it raises.
+        """One transaction: committed and durable when the block ends, rolled back when it or the commit fails.
 
-        Re-entrant: an inner block joins the outer transaction.
+        Re-entrant: an inner block joins the outer transaction. Raises DatabaseFull.
         """
         with self._write_lock:
             connection = self._connect()
             if connection.in_transaction:
                 yield connection
                 return
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-            except BaseException:
-                connection.execute("ROLLBACK")
+            with self._telling_of_a_full_disk():
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield connection
+                    connection.execute("COMMIT")
+                except BaseException:
+                    _roll_back(connection)
+                    raise
+
+    @contextmanager
+    def _telling_of_a_full_disk(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as exc:
+            if exc.sqlite_errorcode != sqlite3.SQLITE_FULL:
                 raise
-            connection.execute("COMMIT")
+            raise DatabaseFull(
+                f"write {self._path}: No space left on device",
+                hint="Free space on that disk: remove containers and images that you do not need.",
+            ) from exc
 
     def release_thread(self) -> None:
         """Close the calling thread's connection; a connection thread calls it before it ends."""

@@ -132,11 +132,15 @@ class Volumes:
                 options=dict(options) if options is not None else None,
                 anonymous=anonymous,
             )
-            with self._database.write() as connection:
-                connection.execute(
-                    "INSERT INTO volumes (name, created_ns, document, owner) VALUES (?, ?, ?, ?)",
-                    (name, volume.created_ns, msgspec.json.encode(volume), user if anonymous else ""),
-                )
+            try:
+                with self._database.write() as connection:
+                    connection.execute(
+                        "INSERT INTO volumes (name, created_ns, document, owner) VALUES (?, ?, ?, ?)",
+                        (name, volume.created_ns, msgspec.json.encode(volume), user if anonymous else ""),
+                    )
+            except BaseException:
+                self.driver.remove_empty(name)  # data that a crash left is kept
+                raise
             if user:
                 self.use(name, user)
         self._events.publish("volume", "create", name, {"driver": DRIVER})
