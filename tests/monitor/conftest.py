@@ -26,7 +26,8 @@ from wherry.monitor.client import Dispatcher, MonitorConnection, Zygote
 from wherry.settings import Settings
 
 BUSYBOX = "/bin/busybox"
-_ENGINE = "import signal; signal.pause()"
+# A stand-in for the engine; it ends with its zygote, which a test may have killed.
+ENGINE = "import os, time; zygote = os.getppid()\nwhile os.getppid() == zygote != 1: time.sleep(0.05)"
 
 
 def wait_until(condition: Callable[[], Any], *, seconds: float = 10.0, what: str = "condition") -> Any:
@@ -81,7 +82,7 @@ class Machine:
         self._ids = itertools.count(1)
         self._containers: list[RunningContainer] = []
         self._rootfs = root / "rootfs"
-        self.engine_command: tuple[str, ...] = (sys.executable, "-c", _ENGINE)
+        self.engine_command: tuple[str, ...] = (sys.executable, "-c", ENGINE)
         self.pid = 0
         self.dispatcher = Dispatcher()
         self.lost = threading.Event()

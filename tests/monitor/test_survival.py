@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.monitor.conftest import Machine, client_pair, read_to_end, run_quiet, unframe, wait_until
+from tests.monitor.conftest import ENGINE, Machine, client_pair, read_to_end, run_quiet, unframe, wait_until
 from wherry.linux.fdsocket import connect_unix, listen_unix
 from wherry.linux.memfd import ALL_SEALS, seals
 from wherry.monitor.attach_options import AttachOptions
@@ -92,7 +92,7 @@ def test_monitors_outlive_the_zygote(machine: Machine) -> None:
     assert machine.lost.wait(5)
     assert box.wait_exit()["code"] == 8
     assert box.output() == "end\n"
-    machine.engine_command = (sys.executable, "-c", "import signal; signal.pause()")
+    machine.engine_command = (sys.executable, "-c", ENGINE)
     machine.start_zygote()
     assert machine.run(["/bin/true"]).wait_exit()["code"] == 0
 
@@ -226,7 +226,9 @@ import os, signal, socket
 from wherry.monitor.client import Dispatcher, Zygote
 zygote = Zygote.inherited(Dispatcher(), lambda: os._exit(1))
 zygote.ready()
-signal.pause()
+parent = os.getppid()
+while os.getppid() == parent:
+    signal.sigtimedwait([], 0.05)
 """
     restart_with(machine, code)
     first = wait_until(lambda: engines(machine), what="engine")[0]
