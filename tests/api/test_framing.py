@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.api.conftest import Served, read_answer, serving
+from tests.descriptors import open_descriptors
 from wherry.api.connection import Limits
 
 HOST = b"Host: engine\r\n"
@@ -420,7 +421,7 @@ def _follow_and_leave(served: Served) -> None:
 
 
 def _descriptors() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
+    return open_descriptors()
 
 
 def _until(condition: Callable[[], object], seconds: float = 5.0) -> None:

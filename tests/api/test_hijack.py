@@ -4,11 +4,11 @@ import socket
 import struct
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
 from tests.api.conftest import Served, read_answer
+from tests.descriptors import open_descriptors
 
 HOST = b"Host: engine\r\n"
 UPGRADE = b"Connection: Upgrade\r\nUpgrade: tcp\r\n"
@@ -83,11 +83,11 @@ def test_s97_r29_a_thousand_resets_leave_no_descriptor_and_no_thread(
     served: Served, caplog: pytest.LogCaptureFixture
 ) -> None:
     _reset_one(served)
-    descriptors, threads = len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
+    descriptors, threads = open_descriptors(), threading.active_count()
     for _ in range(1000):
         _reset_one(served)
     deadline = time.monotonic() + 5
-    while threading.active_count() > threads or len(list(Path("/proc/self/fd").iterdir())) > descriptors:
+    while threading.active_count() > threads or open_descriptors() > descriptors:
         assert time.monotonic() < deadline, "threads or descriptors stay"
         time.sleep(0.02)
     assert not caplog.records

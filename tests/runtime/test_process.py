@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.descriptors import open_descriptors
 from tests.runtime.container import WHERRY_RUNTIME, Runner, Spec, base_spec, read_all, shell
 from wherry.linux import mountinfo, terminal
 from wherry.runtime.exec import exec_process
@@ -278,11 +279,11 @@ def test_a_failed_create_leaves_no_process_mount_or_descriptor(runner: Runner) -
     spec = base_spec("nope")
     with pytest.raises(RuntimeFailure):
         runner.run(spec)
-    before = (len(os.listdir("/proc/self/fd")), len(mountinfo.read()), _children())
+    before = (open_descriptors(), len(mountinfo.read()), _children())
     for _ in range(5):
         with pytest.raises(RuntimeFailure):
             runner.run(spec)
-    assert (len(os.listdir("/proc/self/fd")), len(mountinfo.read()), _children()) == before
+    assert (open_descriptors(), len(mountinfo.read()), _children()) == before
 
 
 def _children() -> str:
