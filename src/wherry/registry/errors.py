@@ -8,6 +8,7 @@ import json
 import re
 import socket
 import ssl
+from dataclasses import dataclass
 from typing import Final
 
 from wherry.errors import Forbidden, NotFound, System, Unauthorized, Unavailable, WherryError
@@ -90,6 +91,54 @@ def parse_errors(body: bytes) -> tuple[str, str]:
             return "", ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """An answer that is an error, as far as a pull and a push read it alike."""
+
+    status: int
+    code: str
+    message: str
+    method: str
+    url: str
+    retry_after: str
+    challenge: str
+
+    @property
+    def text(self) -> str:
+        """The registry's own words; empty when it gave none in the form of the specification."""
+        return f"{self.code.lower().replace('_', ' ')}: {self.message}" if self.code else ""
+
+    @property
+    def wants_basic(self) -> bool:
+        return self.status == 401 and self.challenge.lower().startswith("basic")
+
+    def limited(self) -> TooManyRequests | None:
+        if self.status != 429 and self.code != "TOOMANYREQUESTS":
+            return None
+        seconds = float(self.retry_after) if self.retry_after.isdecimal() else None
+        message = f"toomanyrequests: {self.message or 'too many requests'}"
+        return TooManyRequests(message, retry_after_seconds=seconds)
+
+    def denial(self) -> str:
+        """Why access is denied; empty when it is not."""
+        if self.code == "DENIED":
+            return self.text
+        scope = self.status == 401 and "insufficient_scope" in self.challenge
+        return "denied: requested access to the resource is denied" if scope or self._plain(403) else ""
+
+    def _plain(self, status: int) -> bool:
+        return not self.code and self.status == status
+
+    def other(self) -> WherryError:
+        """What has no meaning of its own."""
+        if self.status >= 500:
+            tail = f": {self.text}" if self.text else ""
+            return ServerUnwell(f"received unexpected HTTP status: {self.status} from {self.method} {self.url}{tail}")
+        return RegistryError(
+            self.text or f"unexpected status from {self.method} request to {self.url}: {self.status}"
+        )
+
+
 def from_response(
     status: int, body: bytes, *, method: str, url: str, name: str, reference: str, what: str,
     retry_after: str = "", challenge: str = "",
@@ -98,58 +147,47 @@ def from_response(
 
     ``name`` is the familiar repository, ``reference`` the familiar reference, ``url`` free of credentials.
     """
-    code, message = parse_errors(body)
-    text = f"{code.lower().replace('_', ' ')}: {message}" if code else ""
-    if status == 429 or code == "TOOMANYREQUESTS":
-        seconds = float(retry_after) if retry_after.isdecimal() else None
-        return TooManyRequests(f"toomanyrequests: {message or 'too many requests'}", retry_after_seconds=seconds)
-    if code == "DENIED" or (not code and status == 403) or (status == 401 and "insufficient_scope" in challenge):
-        text = text if code == "DENIED" else "denied: requested access to the resource is denied"
+    refusal = _Refusal(status, *parse_errors(body), method, url, retry_after, challenge)
+    if limited := refusal.limited():
+        return limited
+    if denial := refusal.denial():
         return AccessDenied(
-            f"pull access denied for {name}, repository does not exist or may require 'docker login': {text}"
+            f"pull access denied for {name}, repository does not exist or may require 'docker login': {denial}"
         )
-    if status == 401 and challenge.lower().startswith("basic"):
+    if refusal.wants_basic:
         return AuthenticationRequired(f'{method.capitalize()} "{url}": no basic auth credentials')
     if status == 401:
-        text = text or "unauthorized: authentication required"
-        return AuthenticationRequired(text)
-    if code == "NAME_UNKNOWN":
-        return RepositoryUnknown(f"repository {name} not found: {text}")
+        return AuthenticationRequired(refusal.text or "unauthorized: authentication required")
+    if refusal.code == "NAME_UNKNOWN":
+        return RepositoryUnknown(f"repository {name} not found: {refusal.text}")
     if status == 404 and what == "manifest":
-        return ManifestUnknown(f"manifest for {reference} not found: {text or 'manifest unknown: manifest unknown'}")
+        text = refusal.text or "manifest unknown: manifest unknown"
+        return ManifestUnknown(f"manifest for {reference} not found: {text}")
     if status == 404:
-        return BlobUnknown(text or f"blob unknown: {what} of {name} is not in the registry")
-    if status >= 500:
-        return ServerUnwell(
-            f"received unexpected HTTP status: {status} from {method} {url}{': ' + text if text else ''}"
-        )
-    return RegistryError(text or f"unexpected status from {method} request to {url}: {status}")
+        return BlobUnknown(refusal.text or f"blob unknown: {what} of {name} is not in the registry")
+    return refusal.other()
 
 
 def from_push_response(
     status: int, body: bytes, *, method: str, url: str, retry_after: str = "", challenge: str = ""
 ) -> WherryError:
     """Translate the refusal of a step of a push: the registry's own words, as Docker prints them."""
-    code, message = parse_errors(body)
-    text = f"{code.lower().replace('_', ' ')}: {message}" if code else ""
-    if status == 429 or code == "TOOMANYREQUESTS":
-        seconds = float(retry_after) if retry_after.isdecimal() else None
-        return TooManyRequests(f"toomanyrequests: {message or 'too many requests'}", retry_after_seconds=seconds)
-    if code == "DENIED" or (not code and status == 403) or (status == 401 and "insufficient_scope" in challenge):
-        return RequestDenied(text if code == "DENIED" else "denied: requested access to the resource is denied")
-    if status == 401 and challenge.lower().startswith("basic"):
+    refusal = _Refusal(status, *parse_errors(body), method, url, retry_after, challenge)
+    if limited := refusal.limited():
+        return limited
+    if denial := refusal.denial():
+        return RequestDenied(denial)
+    if refusal.wants_basic:
         return AuthenticationRequired("no basic auth credentials")
     if status == 401:
-        return AuthenticationRequired(text or "unauthorized: authentication required")
+        return AuthenticationRequired(refusal.text or "unauthorized: authentication required")
     if status == 413:
-        return TooLarge(text or f"unexpected status from {method} request to {url}: 413 Request Entity Too Large")
-    if status in (404, 416) and code in ("", "BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "BLOB_UNKNOWN"):
-        return BlobUnknown(text or "blob upload unknown: blob upload unknown to registry")
-    if status >= 500:
-        return ServerUnwell(
-            f"received unexpected HTTP status: {status} from {method} {url}{': ' + text if text else ''}"
-        )
-    return RegistryError(text or f"unexpected status from {method} request to {url}: {status}")
+        text = f"unexpected status from {method} request to {url}: 413 Request Entity Too Large"
+        return TooLarge(refusal.text or text)
+    unknown = ("", "BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "BLOB_UNKNOWN")
+    if status in (404, 416) and refusal.code in unknown:
+        return BlobUnknown(refusal.text or "blob upload unknown: blob upload unknown to registry")
+    return refusal.other()
 
 
 def from_network(exc: Exception, *, url: str, host: str, address: str = "") -> ConnectionFailed:
