@@ -3,6 +3,8 @@
 import os
 import pty
 import struct
+import subprocess
+import sys
 import termios
 from collections.abc import Iterator
 from fcntl import ioctl
@@ -53,13 +55,10 @@ def test_a_pipe_gets_steps_and_no_amounts(capfd: pytest.CaptureFixture[str]) -> 
     )
 
 
-def test_a_terminal_gets_one_line_a_layer(terminal: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_gets_one_line_a_layer(terminal: tuple[int, int]) -> None:
     master, slave = terminal
-    with open(os.dup(slave), "w") as stream:
-        monkeypatch.setattr("sys.stdout", stream)
-        monkeypatch.setattr(progress, "terminal_size", lambda: (24, 90))
-        monkeypatch.setattr("os.isatty", lambda descriptor: True)
-        progress.show_progress(MESSAGES)
+    code = f"from wherry.cli.progress import show_progress; show_progress({MESSAGES!r})"
+    subprocess.run([sys.executable, "-c", code], stdout=slave, check=True, timeout=30)
     drawn = os.read(master, 65536).decode()
     assert drawn == (
         "v1: Pulling from app\r\naaa: Pulling fs layer\r\n"

@@ -13,6 +13,7 @@ from wherry.content.local import LocalContentStore
 from wherry.images.image import ContainerUse, Image, ImageId
 from wherry.images.service import Images
 from wherry.images.store import MIGRATIONS, ImageStore
+from wherry.images.transfer import Transfer
 from wherry.metadata.database import Database
 from wherry.registry.client import RegistryClient
 from wherry.registry.retry import Retry
@@ -36,8 +37,11 @@ class Service:
     progress: list[dict[str, Any]] = field(default_factory=list)
     uses: dict[str, list[ContainerUse]] = field(default_factory=dict)
 
+    def transfer(self, **options: Any) -> Transfer:
+        return Transfer(self.progress.append, **options)
+
     def pull(self, name: str, **options: Any) -> Image:
-        return self.images.pull(name, progress=self.progress.append, **options)
+        return self.images.pull(name, self.transfer(**options))
 
     def statuses(self) -> list[str]:
         return [message["status"] for message in self.progress if "status" in message]

@@ -12,6 +12,7 @@ from tests.images.image_builder import simple_image
 from tests.registry.fake_registry import OCI_INDEX, OCI_MANIFEST, FakeRegistry, sha256, slow, stall
 from wherry.errors import Forbidden, InvalidParameter, NotFound, Unavailable
 from wherry.images.download import Cancelled
+from wherry.images.transfer import Transfer
 from wherry.oci.platform import parse as parse_platform
 from wherry.registry.credentials import AuthConfig
 
@@ -170,7 +171,7 @@ def test_a_listener_that_fails_cancels_the_pull(service: Service, registry: Fake
             raise BrokenPipeError
 
     with pytest.raises(BrokenPipeError):
-        service.images.pull(f"{registry.host}/app:v1", progress=gone)
+        service.images.pull(f"{registry.host}/app:v1", Transfer(gone))
 
 
 def test_a_mirror_serves_docker_hub_without_its_credentials(tmp_path: Path, registry: FakeRegistry) -> None:
@@ -188,24 +189,24 @@ def test_all_tags_are_pulled_page_by_page(service: Service, registry: FakeRegist
     for tag in ("a", "b", "c", "d", "e"):
         (other if tag == "d" else same).push(registry.repository("team/app"), tag)
     name = f"{registry.host}/team/app"
-    service.images.pull_all(name, progress=service.progress.append)
+    service.images.pull_all(name, service.transfer())
     tags = {tag for image in service.images.list_images() for tag in image.repo_tags}
     assert tags == {f"{name}:{tag}" for tag in "abcde"}
     assert len([path for path in registry.paths("GET") if "tags/list" in path]) == 3
     assert [m["id"] for m in service.progress if m.get("status") == "Pulling from team/app"] == list("abcde")
     assert [s for s in service.statuses() if s.startswith("Status")] == [f"Status: Downloaded newer image for {name}"]
     service.progress.clear()
-    service.images.pull_all(name, progress=service.progress.append)
+    service.images.pull_all(name, service.transfer())
     assert service.statuses()[-1] == f"Status: Image is up to date for {name}"
     with pytest.raises(NotFound, match=r"repository .*/none not found: name unknown: repository name not known"):
-        service.images.pull_all(f"{registry.host}/none", progress=service.progress.append)
+        service.images.pull_all(f"{registry.host}/none", service.transfer())
 
 
 def test_a_list_of_tags_that_never_ends_is_given_up(service: Service, registry: FakeRegistry) -> None:
     page = (200, {"Link": '</v2/app/tags/list?last=a&n=1>; rel="next"'}, b'{"name": "app", "tags": ["a"]}')
     registry.next_statuses = [page, page]
     with pytest.raises(InvalidParameter, match="does not end"):
-        service.images.pull_all(f"{registry.host}/app", progress=service.progress.append)
+        service.images.pull_all(f"{registry.host}/app", service.transfer())
     registry.next_statuses = [(200, {"Link": '<http://other.example/x?n=1>; rel="next"'}, b'{"tags": ["a"]}')]
     with pytest.raises(Forbidden, match="another host"):
-        service.images.pull_all(f"{registry.host}/app", progress=service.progress.append)
+        service.images.pull_all(f"{registry.host}/app", service.transfer())

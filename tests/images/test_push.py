@@ -3,25 +3,25 @@
 import json
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.images.conftest import Service, close_service, make_service
 from tests.images.image_builder import TestImage, simple_image
-from tests.registry.fake_registry import OCI_LAYER_GZIP, FakeRegistry, cut_upload, sha256
+from tests.registry.fake_registry import OCI_LAYER_GZIP, FakeRegistry, Handler, cut_upload, sha256
 from wherry.content.errors import StorageFault
 from wherry.errors import Forbidden, NotFound, System, Unauthorized, Unavailable, WherryError
-from wherry.images import push_layer
-from wherry.registry import uploads
 from wherry.registry.credentials import AuthConfig
+from wherry.registry.uploads import PIECE_BYTES
 
 pytestmark = pytest.mark.privileged
 
 
-def push(service: Service, name: str, **options: object) -> list[str]:
+def push(service: Service, name: str, **options: Any) -> list[str]:
     """The progress lines."""
     service.progress.clear()
-    service.images.push(name, progress=service.progress.append, **options)  # type: ignore[arg-type]
+    service.images.push(name, service.transfer(**options))
     return [f"{m['id']}: {m['status']}" if "id" in m else m["status"] for m in service.progress if "status" in m]
 
 
@@ -97,15 +97,18 @@ def test_a_plain_layer_is_compressed_to_the_same_digest_each_time(
         close_service(third)
 
 
-def test_a_compressed_layer_is_remembered_and_not_made_again(
-    service: Service, registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    loaded(service, simple_image("memo"), f"{registry.host}/app:v1", f"{registry.host}/mounted:v1")
+def test_a_compressed_layer_is_remembered_and_not_made_again(service: Service, registry: FakeRegistry) -> None:
+    image = simple_image("memo")
+    loaded(service, image, f"{registry.host}/app:v1", f"{registry.host}/mounted:v1")
     push(service, f"{registry.host}/app:v1")
-    monkeypatch.setattr(push_layer, "compress", lambda *_: pytest.fail("compressed again"))
+    blobs = Path(service.settings.data_root, "content/blobs/sha256")
+    plain = [blobs / sha256(layer).partition(":")[2] for layer in image.layers]
+    for blob in plain:
+        blob.rename(f"{blob}.away")  # to compress it again would fail
     assert sum("Layer already exists" in line for line in push(service, f"{registry.host}/app:v1")) == 2
     assert sum("Mounted from app" in line for line in push(service, f"{registry.host}/mounted:v1")) == 2
-    monkeypatch.undo()
+    for blob in plain:
+        Path(f"{blob}.away").rename(blob)
     registry.repositories.clear()  # a registry forgets; the engine then has to make the blobs again
     assert sum(line.endswith(": Pushed") for line in push(service, f"{registry.host}/app:v1")) == 2
     service.check()
@@ -160,8 +163,8 @@ def test_r24_an_upload_that_the_registry_has_lost_begins_again(service: Service,
     pulled(service, registry, image)
     with FakeRegistry() as other:
 
-        def lose(handler: object, data: bytes) -> bool:
-            cut_upload(100_000)(handler, data)  # type: ignore[arg-type]
+        def lose(handler: Handler, data: bytes) -> bool:
+            cut_upload(100_000)(handler, data)
             other.uploads.clear()
             return True
 
@@ -190,14 +193,11 @@ def test_r24_too_many_requests_is_waited_for(service: Service, registry: FakeReg
     assert "v1" in registry.repository("app").manifests
 
 
-def test_a_registry_that_takes_only_pieces_gets_pieces(
-    service: Service, registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(uploads, "PIECE_BYTES", 100_000)
-    image = simple_image("pieces", layers=1, size=250_000)
+def test_a_registry_that_takes_only_pieces_gets_pieces(service: Service, registry: FakeRegistry) -> None:
+    image = simple_image("pieces", layers=1, size=PIECE_BYTES + PIECE_BYTES // 2)
     pulled(service, registry, image)
     with FakeRegistry() as other:
-        other.upload_limit = 100_000
+        other.upload_limit = PIECE_BYTES
         service.images.tag(f"{registry.host}/source:v1", f"{other.host}/app", "v1")
         push(service, f"{other.host}/app:v1")
         assert sha256(image.compressed[0]) in other.repository("app").blobs

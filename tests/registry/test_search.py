@@ -1,6 +1,7 @@
 """Searching, at a registry that answers and at one that does not."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -60,10 +61,10 @@ def test_filters_narrow_what_was_found(
     ],
 )
 def test_a_bad_question_is_refused_before_it_is_asked(
-    registry: FakeRegistry, options: dict[str, object], message: str
+    registry: FakeRegistry, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InvalidParameter) as caught:
-        search(Settings(), f"{registry.host}/x", **options)  # type: ignore[arg-type]
+        search(Settings(), f"{registry.host}/x", **options)
     assert caught.value.message == message
     assert registry.requests == []
 

@@ -11,6 +11,7 @@ from wherry.api.router import Route
 from wherry.api.streams import progress_stream
 from wherry.errors import InvalidParameter
 from wherry.images.service import Images
+from wherry.images.transfer import Transfer
 from wherry.oci import reference as references
 from wherry.oci.digest import is_digest
 from wherry.oci.platform import Platform, normalise
@@ -66,9 +67,7 @@ def _pull(images: Images, request: Request) -> None:
     parsed = references.parse(reference)
     pull = images.pull if parsed.tag or parsed.digest else images.pull_all
     with progress_stream(request) as stream:
-        pull(
-            reference, platform=platform, auth=auth, progress=stream.write, cancelled=request.disconnected
-        )  # fmt: skip
+        pull(reference, Transfer(stream.write, platform, auth, request.disconnected))
 
 
 def _import(images: Images, request: Request) -> None:
@@ -162,9 +161,7 @@ def _push(images: Images, request: Request) -> None:
     platform = _platform(request)
     auth = parse_header(request.headers.get("x-registry-auth", ""))
     with progress_stream(request) as stream:
-        images.push(
-            reference, platform=platform, auth=auth, progress=stream.write, cancelled=request.disconnected
-        )  # fmt: skip
+        images.push(reference, Transfer(stream.write, platform, auth, request.disconnected))
 
 
 ROUTES: tuple[Route[Images], ...] = (

@@ -4,7 +4,6 @@ A failed pull moves no tag. Content that was refused is deleted at once (S01, S1
 a cancelled pull left whole or half stays for the next try (R21).
 """
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO, TypeVar
@@ -13,27 +12,27 @@ from wherry.content.errors import StorageFault
 from wherry.content.leases import Lease
 from wherry.errors import InvalidParameter, NotFound, WherryError
 from wherry.images.download import Cancelled, Download
-from wherry.images.image import Image, ImageId, Progress
+from wherry.images.image import Image, ImageId
 from wherry.images.layers import Budget, unpack_layer
+from wherry.images.manifest_checks import check_media_types, check_sizes
 from wherry.images.progress import ProgressSink
 from wherry.images.store import LayerRecord
 from wherry.images.stores import Stores, snapshot_key
+from wherry.images.transfer import Transfer
 from wherry.oci import media_types
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.digest import DiffId, Digest
 from wherry.oci.image_config import ImageConfig, check_layer_count, decode_image_config
 from wherry.oci.index import MAX_NESTING, decode_index
 from wherry.oci.manifest import InvalidManifest, Manifest, decode_manifest, media_type_of
-from wherry.oci.platform import Platform, best_match, host_platform, matches
+from wherry.oci.platform import best_match, host_platform, matches
 from wherry.oci.reference import Reference, from_repository
 from wherry.registry.blobs import fetch_blob
 from wherry.registry.client import Repository
-from wherry.registry.credentials import AuthConfig
 from wherry.registry.manifests import FetchedManifest, fetch_manifest, head_manifest
 from wherry.registry.tags import list_tags
-from wherry.settings import Settings
 from wherry.snapshots.chain_id import ChainId, chain_ids
-from wherry.snapshots.snapshotter import LayerRejected, SnapshotFailed
+from wherry.snapshots.snapshotter import SnapshotFailed
 
 T = TypeVar("T")
 
@@ -46,10 +45,6 @@ class PlatformMismatch(NotFound):
     """The image is for another platform than the one asked for."""
 
 
-class ForeignLayerRefused(InvalidParameter):
-    """A layer that lives at a URL outside the registry (S10)."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Chosen:
     """The manifest of the wanted platform, and the digest under which the name points to it."""
@@ -59,39 +54,23 @@ class _Chosen:
     manifest: Manifest
 
 
-def pull(
-    stores: Stores,
-    reference: Reference,
-    *,
-    platform: Platform | None,
-    auth: AuthConfig | None,
-    progress: Progress,
-    cancelled: threading.Event,
-) -> Image:
+def pull(stores: Stores, reference: Reference, transfer: Transfer) -> Image:
     """Pull ``reference`` (with a tag or digest). Raises the errors of ``registry.errors`` with Docker's texts."""
-    sink = ProgressSink(progress, cancelled)
-    repository = stores.registry.repository(reference, auth)
-    image, newer = _pull_one(_Pull(stores, reference, repository, platform, sink, cancelled), stores, sink)
+    sink = ProgressSink(transfer.progress, transfer.cancelled)
+    repository = stores.registry.repository(reference, transfer.auth)
+    image, newer = _pull_one(_Pull(stores, reference, repository, sink, transfer), stores, sink)
     _conclude(stores, reference, sink, newer=newer, labels=_labels(image.config))
     return image
 
 
-def pull_all(
-    stores: Stores,
-    reference: Reference,
-    *,
-    platform: Platform | None,
-    auth: AuthConfig | None,
-    progress: Progress,
-    cancelled: threading.Event,
-) -> None:
+def pull_all(stores: Stores, reference: Reference, transfer: Transfer) -> None:
     """Pull every tag that the registry lists for the repository, one after the other; the first failure ends it."""
-    sink = ProgressSink(progress, cancelled)
-    repository = stores.registry.repository(reference, auth)
+    sink = ProgressSink(transfer.progress, transfer.cancelled)
+    repository = stores.registry.repository(reference, transfer.auth)
     newer = False
-    for name in stores.registry.retry.call(lambda: list_tags(repository), cancelled):
+    for name in stores.registry.retry.call(lambda: list_tags(repository), transfer.cancelled):
         tagged = from_repository(reference.repository, tag=name)
-        worker = _Pull(stores, tagged, repository, platform, sink, cancelled)
+        worker = _Pull(stores, tagged, repository, sink, transfer)
         newer = _pull_one(worker, stores, sink)[1] or newer
     _conclude(stores, reference, sink, newer=newer, labels={})
 
@@ -139,16 +118,15 @@ class _Pull:
         stores: Stores,
         reference: Reference,
         repository: Repository,
-        platform: Platform | None,
         sink: ProgressSink,
-        cancelled: threading.Event,
+        transfer: Transfer,
     ) -> None:
         self._stores = stores
         self._reference = reference
         self._repository = repository
-        self._platform = platform
+        self._platform = transfer.platform
         self._sink = sink
-        self._cancelled = cancelled
+        self._cancelled = transfer.cancelled
         self.fetched: set[Digest] = set()
         """Every blob that this pull may have brought."""
 
@@ -184,8 +162,8 @@ class _Pull:
         chosen = self._choose(lease)
         self.announce()
         manifest = chosen.manifest
-        _check_media_types(manifest)
-        _check_sizes(manifest, self._stores.settings)
+        check_media_types(manifest)
+        check_sizes(manifest, self._stores.settings)
         config_blob = self._small_blob(manifest.config, lease)
         config = decode_image_config(config_blob)
         check_layer_count(config, len(manifest.layers))
@@ -381,27 +359,6 @@ def _arrived(download: Download) -> bool:
     except WherryError:
         return False
     return True
-
-
-def _check_media_types(manifest: Manifest) -> None:
-    if manifest.config.media_type not in media_types.CONFIGS:
-        raise InvalidManifest(
-            f'encountered remote "{manifest.config.media_type[:200]}"(unknown) when fetching: not a container image'
-        )
-    for layer in manifest.layers:
-        if layer.urls or layer.media_type in media_types.FOREIGN_LAYERS:
-            raise ForeignLayerRefused(f"refuse layer {layer.digest}: it is to be fetched from outside the registry")
-        if layer.media_type not in media_types.LAYERS:
-            raise InvalidManifest(f"unsupported layer media type {layer.media_type[:200]!r}")
-
-
-def _check_sizes(manifest: Manifest, settings: Settings) -> None:
-    """What is announced may already be too much: a compressed layer counts like an unpacked one (S18)."""
-    sizes = [layer.size for layer in manifest.layers]
-    if max(sizes, default=0) > settings.max_layer_size_bytes:
-        raise LayerRejected(f"a layer of {max(sizes)} bytes is larger than {settings.max_layer_size_bytes} bytes")
-    if sum(sizes) > settings.max_image_size_bytes:
-        raise LayerRejected(f"an image of {sum(sizes)} bytes is larger than {settings.max_image_size_bytes} bytes")
 
 
 def _short(digest: str) -> str:

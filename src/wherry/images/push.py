@@ -14,20 +14,20 @@ import msgspec
 from wherry.content.leases import Lease
 from wherry.errors import InvalidParameter, NotFound
 from wherry.images.download import Cancelled
-from wherry.images.image import ImageId, Progress
+from wherry.images.image import ImageId
 from wherry.images.progress import ProgressSink
 from wherry.images.push_layer import LayerPush, send_file
 from wherry.images.resolve import PlatformNotHere
 from wherry.images.store import ImageRecord
 from wherry.images.stores import Stores
+from wherry.images.transfer import Transfer
 from wherry.oci import codec, media_types
 from wherry.oci.descriptor import Descriptor
 from wherry.oci.digest import Digest
 from wherry.oci.manifest import Manifest, decode_manifest
-from wherry.oci.platform import Platform, matches
+from wherry.oci.platform import matches
 from wherry.oci.reference import Reference, from_repository
 from wherry.registry.client import Repository
-from wherry.registry.credentials import AuthConfig
 from wherry.registry.manifests import put_manifest
 from wherry.registry.uploads import blob_exists
 
@@ -38,35 +38,27 @@ class NotTagged(NotFound):
     """There is no such name to push."""
 
 
-def push(
-    stores: Stores,
-    reference: Reference,
-    *,
-    platform: Platform | None,
-    auth: AuthConfig | None,
-    progress: Progress,
-    cancelled: threading.Event,
-) -> None:
+def push(stores: Stores, reference: Reference, transfer: Transfer) -> None:
     """Push the image that ``reference`` tags; without a tag every tag of the repository.
 
     Raises NotTagged, and the errors of ``registry.errors`` in the registry's words.
     """
     if reference.digest is not None:
         raise InvalidParameter("cannot push a digest reference")
-    sink = ProgressSink(progress, cancelled)
+    sink = ProgressSink(transfer.progress, transfer.cancelled)
     sink.message(f"The push refers to repository [{reference.repository}]")
     tags = _tags(stores, reference)
-    repository = stores.registry.repository(reference, auth)
-    stores.registry.retry.call(repository.ping, cancelled)
+    repository = stores.registry.repository(reference, transfer.auth)
+    stores.registry.retry.call(repository.ping, transfer.cancelled)
     for named, image_id in _wanted(reference, tags):
         image = stores.image(image_id)
-        if platform is not None and not matches(platform, image.config.platform):
+        if transfer.platform is not None and not matches(transfer.platform, image.config.platform):
             raise PlatformNotHere(
                 f"image with reference {named.familiar} was found but does not provide the specified platform "
-                f"({platform})"
+                f"({transfer.platform})"
             )
         try:
-            _Push(stores, named, repository, sink, cancelled).run(image_id)
+            _Push(stores, named, repository, sink, transfer.cancelled).run(image_id)
         finally:
             sink.raise_failure()
         attributes = {"name": named.familiar_name, **(image.config.defaults.labels or {})}

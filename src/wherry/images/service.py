@@ -23,6 +23,7 @@ from wherry.images.save import save
 from wherry.images.store import ImageStore
 from wherry.images.stores import Stores
 from wherry.images.tag import tag
+from wherry.images.transfer import Transfer
 from wherry.metadata.database import Database
 from wherry.oci import reference as references
 from wherry.oci.image_config import ContainerConfig, History
@@ -84,62 +85,17 @@ class Images:
         """By reference, id or id prefix; raises ImageNotFound (``No such image: x:latest``)."""
         return resolve(self._stores, name, platform)
 
-    def pull(
-        self,
-        reference: str,
-        *,
-        platform: Platform | None = None,
-        auth: AuthConfig | None = None,
-        progress: Progress,
-        cancelled: threading.Event | None = None,
-    ) -> Image:
-        """Pull one tag (``latest`` when none) or digest. Setting ``cancelled`` ends it with Cancelled."""
-        return pull(
-            self._stores,
-            references.parse(reference).with_default_tag(),
-            platform=platform,
-            auth=auth,
-            progress=progress,
-            cancelled=cancelled or threading.Event(),
-        )
+    def pull(self, reference: str, transfer: Transfer) -> Image:
+        """Pull one tag (``latest`` when none) or digest."""
+        return pull(self._stores, references.parse(reference).with_default_tag(), transfer)
 
-    def pull_all(
-        self,
-        repository: str,
-        *,
-        platform: Platform | None = None,
-        auth: AuthConfig | None = None,
-        progress: Progress,
-        cancelled: threading.Event | None = None,
-    ) -> None:
+    def pull_all(self, repository: str, transfer: Transfer) -> None:
         """Pull every tag of a repository, which is named without one."""
-        pull_all(
-            self._stores,
-            references.parse(repository),
-            platform=platform,
-            auth=auth,
-            progress=progress,
-            cancelled=cancelled or threading.Event(),
-        )
+        pull_all(self._stores, references.parse(repository), transfer)
 
-    def push(
-        self,
-        reference: str,
-        *,
-        platform: Platform | None = None,
-        auth: AuthConfig | None = None,
-        progress: Progress,
-        cancelled: threading.Event | None = None,
-    ) -> None:
+    def push(self, reference: str, transfer: Transfer) -> None:
         """Push one tag, or every tag of a repository that is named without one."""
-        push(
-            self._stores,
-            references.parse(reference),
-            platform=platform,
-            auth=auth,
-            progress=progress,
-            cancelled=cancelled or threading.Event(),
-        )
+        push(self._stores, references.parse(reference), transfer)
 
     def search(
         self, term: str, *, limit: int | None = None, filters: Filters | None = None, auth: AuthConfig | None = None

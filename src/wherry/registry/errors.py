@@ -123,11 +123,9 @@ class _Refusal:
         """Why access is denied; empty when it is not."""
         if self.code == "DENIED":
             return self.text
-        scope = self.status == 401 and "insufficient_scope" in self.challenge
-        return "denied: requested access to the resource is denied" if scope or self._plain(403) else ""
-
-    def _plain(self, status: int) -> bool:
-        return not self.code and self.status == status
+        if (self.status == 403 and not self.code) or (self.status == 401 and "insufficient_scope" in self.challenge):
+            return "denied: requested access to the resource is denied"
+        return ""
 
     def other(self) -> WherryError:
         """What has no meaning of its own."""
