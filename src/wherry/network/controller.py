@@ -7,7 +7,6 @@ bridges, the firewall table and, while a container lives, elements of its maps.
 Threads: any; the lock is held for memory, for the first making of a bridge and for the commit of a new network.
 """
 
-import ipaddress
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -37,10 +36,11 @@ from wherry.network.endpoint import (
     plain_endpoint,
     restored_endpoints,
 )
-from wherry.network.firewall import Firewall, Published
+from wherry.network.firewall import Firewall
 from wherry.network.forwarding import Forwarding
 from wherry.network.ipam import AddressPool
-from wherry.network.ports import PortBinding, PortUnavailable, PublishedPort, publish
+from wherry.network.ports import PortBinding, PublishedPort
+from wherry.network.published import PublishedPorts
 from wherry.network.store import NetworkRecord
 from wherry.settings import Settings
 
@@ -70,8 +70,7 @@ class NetworkController:
         self._forwarding = Forwarding(settings.run_root)
         self._firewall = Firewall(settings.firewall_table)
         self._attached: dict[str, Attached] = {}
-        self._published: dict[str, dict[str, list[Published]]] = {}
-        """Container id → network id → ports."""
+        self._ports = PublishedPorts(self._firewall)
 
     # Networks
 
@@ -140,10 +139,10 @@ class NetworkController:
                 for endpoint in attached.endpoints.values():
                     self._reserve_again(container_id, endpoint)
                 self._attached[container_id] = attached
-                self._published[container_id] = published_by_plan(plan, attached)
+                self._ports.adopt(container_id, published_by_plan(plan, attached))
             self._write_names(records)
             if self._up():
-                self._firewall.rebuild([n.rules() for n in self._up()], self._all_published())
+                self._firewall.rebuild([n.rules() for n in self._up()], self._ports.all())
 
     def _reserve_again(self, container_id: str, endpoint: Endpoint) -> None:
         if endpoint.address is None:
@@ -225,7 +224,7 @@ class NetworkController:
             raise InvalidParameter(
                 "conflicting options: cannot attach both user-defined and non-user-defined network-modes"
             )
-        address = _take(self._ready(network), request.address)
+        address = self._ready(network).take(request.address)
         return bridge_endpoint(network, request, address, attached.free_interface_name())
 
     def _ready(self, network: BridgeNetwork) -> AddressPool:
@@ -244,25 +243,8 @@ class NetworkController:
         best = attached.gateway_endpoint()
         if best is None or not ports:
             return []
-        listeners = publish(ports, default_ip=self._catalogue.bridges[best.network.id].host_binding)
-        published = [
-            Published(p.protocol, p.host_ip, p.host_port, str(best.address), p.container_port) for p in listeners
-        ]
-        try:
-            self._firewall.publish(published)
-        except BaseException as exc:
-            for port in listeners:
-                port.listener.close()
-            if isinstance(exc, FileExistsError):
-                # Its socket is free, its rule not yet: the container before us is over and not detached.
-                first = published[0]
-                raise PortUnavailable(
-                    f"Bind for {first.host_ip}:{first.host_port} failed: port is already allocated"
-                ) from exc
-            raise
-        with self._lock:
-            self._published[container_id] = {best.network.id: published}
-        return listeners
+        host_binding = self._catalogue.bridges[best.network.id].host_binding
+        return self._ports.publish(container_id, best.network.id, str(best.address), ports, default_ip=host_binding)
 
     def detach(self, container_id: str) -> None:
         """Give back addresses and ports. A container that is not attached is no error."""
@@ -273,9 +255,7 @@ class NetworkController:
     def _leave_all(self, container_id: str) -> Attached | None:
         with self._lock:
             attached = self._attached.pop(container_id, None)
-            published = self._published.pop(container_id, {})
-        for ports in published.values():
-            self._firewall.withdraw(ports)
+        self._ports.withdraw(container_id)
         if attached is not None:
             with self._lock:
                 self._release(attached)
@@ -334,9 +314,7 @@ class NetworkController:
         with self._lock:
             attached = self._attached.get(container_id)
             endpoint = attached.endpoints.pop(record.id, None) if attached else None
-            ports = self._published.get(container_id, {}).pop(record.id, [])
-        if ports:
-            self._firewall.withdraw(ports)
+        self._ports.withdraw(container_id, record.id)
         if endpoint is not None:
             with self._lock:
                 self._release_address(record.id, endpoint)
@@ -406,9 +384,6 @@ class NetworkController:
         else:
             self._firewall.remove()
 
-    def _all_published(self) -> list[Published]:
-        return [port for by_network in self._published.values() for ports in by_network.values() for port in ports]
-
     def _tell_endpoint(self, action: str, container_id: str, endpoint: Endpoint) -> None:
         record = endpoint.network
         self._tell("network", action, record.id, {"container": container_id, "name": record.name,
@@ -418,14 +393,3 @@ class NetworkController:
 def not_connected(container_id: str, record: NetworkRecord) -> Conflict:
     """moby's wording."""
     return Conflict(f"container {container_id} is not connected to network {record.name}")
-
-
-def _take(pool: AddressPool, wanted: str) -> ipaddress.IPv4Address:
-    if not wanted:
-        return pool.allocate()
-    try:
-        address = ipaddress.IPv4Address(wanted)
-    except ValueError as exc:
-        raise InvalidParameter(f"invalid IPv4 address: {wanted}") from exc
-    pool.reserve(address)
-    return address

@@ -67,6 +67,17 @@ class AddressPool:
         self._next = self._first
         self._lock = threading.Lock()
 
+    def take(self, wanted: str) -> ipaddress.IPv4Address:
+        """The address that is asked for, or any free one for "". InvalidParameter, AddressInUse, PoolExhausted."""
+        if not wanted:
+            return self.allocate()
+        try:
+            address = ipaddress.IPv4Address(wanted)
+        except ValueError as exc:
+            raise InvalidParameter(f"invalid IPv4 address: {wanted}") from exc
+        self.reserve(address)
+        return address
+
     def allocate(self) -> ipaddress.IPv4Address:
         """The lowest free address."""
         with self._lock:
