@@ -252,3 +252,35 @@ def test_the_names_of_a_network_are_written_as_endpoints_come_and_go(
     again.remove("n")
     assert not os.path.exists(records_path(settings.run_root, network))
     again.close()
+
+
+def test_r06_names_that_cannot_be_written_refuse_a_start_whole_and_do_not_keep_an_end_back(
+    controller: NetworkController, settings: Settings
+) -> None:
+    network = _create(controller, "one", "10.1.0.0/29")
+    controller.attach("a", name="a", mode="one")
+    names = Path(records_path(settings.run_root, network)).parent
+    names.rename(f"{names}.away")
+    names.touch()  # nothing can be written below a file, not even by root
+    for _ in range(8):  # more often than there are addresses
+        with pytest.raises(OSError, match="dns"):
+            controller.attach("b", name="b", mode="one")
+    controller.attach("c", name="c", mode="bridge")
+    for _ in range(8):
+        with pytest.raises(OSError, match="dns"):
+            controller.connect("c", EndpointRequest("one"))
+    controller.detach("a")
+    assert controller.inspect("one")["Containers"] == {}
+    names.unlink()
+    assert controller.attach("d", name="d", mode="one").address == "10.1.0.2"
+    assert [
+        record["names"]
+        for record in json.loads(Path(records_path(settings.run_root, network)).read_text())["records"]
+    ]
+
+
+@pytest.mark.parametrize("address", ["10.1.0.0", "10.1.0.255", "10.1.0.1"])
+def test_the_subnets_own_addresses_are_not_given_to_a_container(controller: NetworkController, address: str) -> None:
+    _create(controller, "one", "10.1.0.0/24")
+    with pytest.raises(AddressInUse, match="Address already in use"):
+        controller.attach("a", name="a", mode="one", endpoints=[EndpointRequest("one", address=address)])

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from wherry.errors import Conflict, Forbidden, InvalidParameter, System
+from wherry.errors import Forbidden, InvalidParameter, System
 from wherry.log import get_logger
 from wherry.metadata.database import Database
 from wherry.network.attachment import (
@@ -32,6 +32,8 @@ from wherry.network.endpoint import (
     Attached,
     Endpoint,
     EndpointRequest,
+    NetworkInUse,
+    NotConnected,
     bridge_endpoint,
     plain_endpoint,
     restored_endpoints,
@@ -49,14 +51,6 @@ __all__ = ["Attachment", "EndpointRequest", "LinkChange", "NetworkController", "
 _logger = get_logger(__name__)
 
 Publish = Callable[[str, str, str, Mapping[str, str]], None]
-
-
-class NetworkInUse(Forbidden):
-    """Containers are on the network (their names and endpoints); moby's wording."""
-
-    def __init__(self, record: NetworkRecord, active: Sequence[tuple[str, Endpoint]]) -> None:
-        listed = ", ".join(f'name:"{name}" id:"{e.details["EndpointID"][:12]}"' for name, e in active)
-        super().__init__(f"error while removing network: network {record.name} has active endpoints ({listed})")
 
 
 class NetworkController:
@@ -211,11 +205,12 @@ class NetworkController:
             try:
                 for network_id, request in requests.items():
                     attached.endpoints[network_id] = self._join(network_id, request, attached)
+                self._attached[container_id] = attached
+                self._write_names(attached.endpoints)
             except BaseException:
+                self._attached.pop(container_id, None)
                 self._release(attached)
                 raise
-            self._attached[container_id] = attached
-            self._write_names(attached.endpoints)
         return attached
 
     def _join(self, network_id: str, request: EndpointRequest, attached: Attached) -> Endpoint:
@@ -259,7 +254,7 @@ class NetworkController:
         if attached is not None:
             with self._lock:
                 self._release(attached)
-                self._write_names(attached.endpoints)
+                self._take_names_away(attached.endpoints)
         return attached
 
     def _release(self, attached: Attached) -> None:
@@ -283,6 +278,13 @@ class NetworkController:
                 [NameRecord(c, e.details["DNSNames"] or (), (str(e.address),)) for c, e in here if e.address],
             )
 
+    def _take_names_away(self, network_ids: Iterable[str]) -> None:
+        """A full disk must not keep a container's end back: the names are written anew with the next change."""
+        try:
+            self._write_names(network_ids)
+        except OSError as exc:
+            _logger.warning("write names: %s", exc)
+
     # Live changes
 
     def connect(self, container_id: str, request: EndpointRequest) -> LinkChange:
@@ -294,7 +296,12 @@ class NetworkController:
                 raise Forbidden(f"endpoint with name {attached.name} already exists in network {record.name}")
             endpoint = self._join(record.id, request, attached)
             attached.endpoints[record.id] = endpoint
-            self._write_names((record.id,))
+            try:
+                self._write_names((record.id,))
+            except BaseException:
+                del attached.endpoints[record.id]
+                self._release_address(record.id, endpoint)
+                raise
         self._tell_endpoint("connect", container_id, endpoint)
         return link_change(attached, add=[endpoint])
 
@@ -304,7 +311,7 @@ class NetworkController:
         with self._lock:
             attached = self._running(container_id)
             if record.id not in attached.endpoints:
-                raise not_connected(container_id, record)
+                raise NotConnected(container_id, record)
             left = Attached(attached.name, {k: e for k, e in attached.endpoints.items() if k != record.id})
             return link_change(left, remove=[attached.endpoints[record.id]])
 
@@ -318,7 +325,7 @@ class NetworkController:
         if endpoint is not None:
             with self._lock:
                 self._release_address(record.id, endpoint)
-                self._write_names((record.id,))
+                self._take_names_away((record.id,))
             self._tell_endpoint("disconnect", container_id, endpoint)
 
     def rename(self, container_id: str, old_name: str, new_name: str) -> LinkChange | None:
@@ -388,8 +395,3 @@ class NetworkController:
         record = endpoint.network
         self._tell("network", action, record.id, {"container": container_id, "name": record.name,
                                                   "type": record.driver})  # fmt: skip
-
-
-def not_connected(container_id: str, record: NetworkRecord) -> Conflict:
-    """moby's wording."""
-    return Conflict(f"container {container_id} is not connected to network {record.name}")

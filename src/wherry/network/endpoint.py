@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from wherry.errors import Conflict, Forbidden
 from wherry.network.bridge_network import BridgeNetwork
 from wherry.network.store import NetworkRecord
 
@@ -143,3 +144,18 @@ def _details(record: NetworkRecord, request: EndpointRequest) -> dict[str, Any]:
         "GlobalIPv6PrefixLen": 0,
         "DNSNames": None if record.predefined else list(dict.fromkeys(request.dns_names)) or None,
     }
+
+
+class NetworkInUse(Forbidden):
+    """Containers are on the network (their names and endpoints); moby's wording."""
+
+    def __init__(self, record: NetworkRecord, active: Sequence[tuple[str, Endpoint]]) -> None:
+        listed = ", ".join(f'name:"{name}" id:"{e.details["EndpointID"][:12]}"' for name, e in active)
+        super().__init__(f"error while removing network: network {record.name} has active endpoints ({listed})")
+
+
+class NotConnected(Conflict):
+    """The container is not on the network; moby's wording."""
+
+    def __init__(self, container_id: str, record: NetworkRecord) -> None:
+        super().__init__(f"container {container_id} is not connected to network {record.name}")

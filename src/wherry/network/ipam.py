@@ -62,7 +62,8 @@ class AddressPool:
         chosen = ip_range or subnet
         self._first = max(int(chosen.network_address), int(subnet.network_address) + 1)
         self._last = min(int(chosen.broadcast_address), int(subnet.broadcast_address) - 1)
-        self._fixed = frozenset({int(gateway), *map(int, reserved)})
+        own = (subnet.network_address, subnet.broadcast_address, gateway)
+        self._fixed = frozenset(map(int, (*own, *reserved)))
         self._used: set[int] = set(self._fixed)
         self._next = self._first
         self._lock = threading.Lock()
