@@ -27,6 +27,7 @@ from wherry.monitor.loop import Loop, Timer
 from wherry.monitor.restart import RestartPolicy
 from wherry.monitor.sandbox import Sandbox
 from wherry.monitor.stdio import Stdio, Streams
+from wherry.monitor.stop import Done, Stops
 from wherry.monitor.told import Told
 from wherry.record import TYPE_CHECKING
 from wherry.runtime.failure import RuntimeFailure
@@ -35,10 +36,6 @@ if TYPE_CHECKING:
     from typing import Any, TypeAlias
 
 Event: TypeAlias = "dict[str, Any]"
-Done = Callable[[WherryError | None], None]
-
-# After SIGKILL, before `stop` gives up on a task that the kernel cannot kill (R35).
-UNKILLABLE_SECONDS = 2.0
 
 
 class Status(StrEnum):
@@ -95,7 +92,7 @@ class Container:
         self._failure: WherryError | None = None
         self._restart_timer: Timer | None = None
         self._health: HealthChecks | None = None
-        self._stop_waiters: list[Done] = []
+        self._stops: Stops | None = None
         self._freed = False
 
     def _new_stdio(self) -> Stdio:
@@ -271,9 +268,8 @@ class Container:
         self._sandbox.close()
         if self._log is not None:
             self._log.close()
-        waiters, self._stop_waiters = self._stop_waiters, []
-        for done in waiters:
-            done(None)
+        if self._stops is not None:
+            self._stops.finish()
         self._freed = True
         self._on_over()
 
@@ -327,30 +323,18 @@ class Container:
         if self.cancel_restart() or self.status is Status.EXITED or self._pidfd < 0:
             done(None)
             return
-        waiting = [done]
+        if self._stops is None:
+            self._stops = Stops(self._loop, self._signal_down, self._unkillable)
+        self._stops.begin(number, timeout_seconds, done)
 
-        def finish(error: WherryError | None) -> None:
-            if waiting:
-                waiting.pop()(error)
-
-        self._stop_waiters.append(finish)
-        if timeout_seconds == 0:
-            number = signal.SIGKILL
+    def _signal_down(self, number: int) -> bool:
+        """Signal the init, thawing it to hear it; whether there is one."""
+        if self._pidfd < 0:
+            return False
         self._signal(number)
         if self.status is Status.PAUSED:
             self.resume()
-        if number == signal.SIGKILL:
-            self._loop.call_later(UNKILLABLE_SECONDS, lambda: finish(self._unkillable()))
-        elif timeout_seconds > 0:
-            self._loop.call_later(timeout_seconds, lambda: self._stop_hard(waiting, finish))
-
-    def _stop_hard(self, waiting: list[Done], finish: Done) -> None:
-        if not waiting or self._pidfd < 0:
-            return
-        self._signal(signal.SIGKILL)
-        if self.status is Status.PAUSED:
-            self.resume()
-        self._loop.call_later(UNKILLABLE_SECONDS, lambda: finish(self._unkillable()))
+        return True
 
     def _unkillable(self) -> WherryError:
         return Unavailable(f"container {self._request['id']} PID {self._pid} is zombie and can not be killed")

@@ -15,6 +15,7 @@ from wherry.monitor.container import Container
 from wherry.monitor.diagnostics import report
 from wherry.monitor.loop import EPOLLIN, Loop
 from wherry.monitor.protocol import Message, ProtocolError, Receiver, send
+from wherry.monitor.stop import Done
 from wherry.record import TYPE_CHECKING
 from wherry.runtime.failure import RuntimeFailure
 
@@ -159,7 +160,6 @@ class Peer:
         self._endpoint.close()
 
 
-Done = Callable[[WherryError | None], None]
 Handler: TypeAlias = "Callable[[Container, Message, list[int], Done], Any]"
 _LATER = object()  # the handler answers through ``done``
 
