@@ -5,15 +5,14 @@ import hashlib
 import http.client
 import json
 import socket
-import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.registry.debian_registry import debian_registry
 from wherry.api.distribution import ROUTES, Registries
 from wherry.api.http_server import ApiServer
 from wherry.api.router import Router
@@ -30,35 +29,16 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A registry for the user ``sailor`` with the password ``secret``."""
     root = tmp_path_factory.mktemp("registry")
     (root / "htpasswd").write_text(f"sailor:{_BCRYPT_OF_SECRET}\n")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
-    (root / "config.yml").write_text(
-        f"version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {root}/store}}}}\n"
-        f"http: {{addr: '{address}'}}\nauth: {{htpasswd: {{realm: test, path: {root}/htpasswd}}}}\n"
-    )
-    with (root / "log").open("wb") as log:
-        process = subprocess.Popen(["docker-registry", "serve", str(root / "config.yml")], stdout=log, stderr=log)
-    try:
+    with debian_registry(root, f"auth: {{htpasswd: {{realm: test, path: {root}/htpasswd}}}}\n") as address:
         _push_image(address)
         yield address
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 def _push_image(address: str) -> None:
     config = json.dumps(
         {"architecture": "arm64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": []}}
     ).encode()
-    deadline = time.monotonic() + 15
-    while True:
-        try:
-            upload = _registry(address, "POST", "/v2/boat/blobs/uploads/", b"")
-            break
-        except OSError:
-            assert time.monotonic() < deadline, "the registry does not answer"
-            time.sleep(0.05)
+    upload = _registry(address, "POST", "/v2/boat/blobs/uploads/", b"")
     digest = f"sha256:{hashlib.sha256(config).hexdigest()}"
     location = upload.headers["Location"].partition(address)[2]
     assert _registry(address, "PUT", f"{location}&digest={digest}", config).status == 201

@@ -5,10 +5,7 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
-import time
-import urllib.request
 import warnings
 from collections.abc import Iterator
 from functools import cache
@@ -19,6 +16,7 @@ import pytest
 
 from tests.compat.oci_layout import write_layout
 from tests.engine_under_test import EngineUnderTest
+from tests.registry.debian_registry import debian_registry
 
 DOCKER = ("docker",)
 
@@ -109,35 +107,8 @@ def sdk(engine: EngineUnderTest) -> Iterator[docker.DockerClient]:
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Debian's docker-registry on a loopback port: ``127.0.0.1:port``."""
-    root = tmp_path_factory.mktemp("registry")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
-    config = root / "config.yml"
-    config.write_text(
-        f"version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {root}/store}}}}\n"
-        f"http: {{addr: '{address}'}}\n"
-    )
-    with (root / "log").open("wb") as log:
-        process = subprocess.Popen(["docker-registry", "serve", str(config)], stdout=log, stderr=log)
-    try:
-        _wait_for(address)
+    with debian_registry(tmp_path_factory.mktemp("registry")) as address:
         yield address
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def _wait_for(address: str) -> None:
-    deadline = time.monotonic() + 15
-    while True:
-        try:
-            with urllib.request.urlopen(f"http://{address}/v2/", timeout=2):
-                return
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")

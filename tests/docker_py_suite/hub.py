@@ -9,19 +9,16 @@ import hashlib
 import io
 import json
 import os
-import socket
 import subprocess
 import tarfile
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.registry.debian_registry import debian_registry
 from wherry.images import bootstrap
 
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
-_START_SECONDS = 15.0
 # What Alpine has, Debian's busybox has not and api_exec_test.py uses: an account and a directory.
 _DIRECTORY = "var/opt"
 _POSTGRES = "postgres:x:70:70::/var/lib/postgresql:/bin/sh\n"
@@ -39,35 +36,9 @@ def root_file_system(directory: Path) -> bytes:
 @contextlib.contextmanager
 def serve(directory: Path, root: bytes) -> Iterator[str]:
     """Debian's docker-registry with the images, until the block ends; ``127.0.0.1:port``."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
-    config = directory / "registry.yml"
-    config.write_text(
-        f"version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {directory}/registry}}}}\n"
-        f"http: {{addr: '{address}'}}\n"
-    )
-    with (directory / "registry.log").open("wb") as log:
-        process = subprocess.Popen(["docker-registry", "serve", str(config)], stdout=log, stderr=log)
-    try:
-        _wait_for(address)
+    with debian_registry(directory) as address:
         _publish(directory, address, root)
         yield address
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def _wait_for(address: str) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while True:
-        try:
-            with urllib.request.urlopen(f"http://{address}/v2/", timeout=2):
-                return
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
 
 
 def _publish(directory: Path, address: str, root: bytes) -> None:

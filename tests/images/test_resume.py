@@ -1,7 +1,6 @@
 """Interrupted pulls: by the network, and by kill -9 (R01, R21, R24)."""
 
 import shutil
-import socket
 import subprocess
 import sys
 import textwrap
@@ -12,6 +11,7 @@ import pytest
 
 from tests.images.conftest import Service, close_service, make_service
 from tests.images.image_builder import simple_image
+from tests.registry.debian_registry import debian_registry
 from tests.registry.fake_registry import FakeRegistry, flip, reset_after, sha256, stall
 from wherry.errors import Unavailable, WherryError
 
@@ -177,47 +177,19 @@ def test_a_real_registry_serves_what_skopeo_pushed(service: Service, tmp_path: P
     """Debian's docker-registry; the image goes there with skopeo, and comes back through us."""
     for program in ("docker-registry", "skopeo"):
         assert shutil.which(program), f"{program} is missing (apt-get install {program})"
-    port = free_port()
-    config = tmp_path / "config.yml"
-    config.write_text(
-        f"version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {tmp_path}/registry\n"
-        f"http:\n  addr: 127.0.0.1:{port}\nlog:\n  level: error\n"
-    )
     image = simple_image("real")
     archive = tmp_path / "image.tar"
     archive.write_bytes(image.docker_archive("real:v1"))
-    server = subprocess.Popen(["docker-registry", "serve", str(config)], stderr=subprocess.DEVNULL)
-    try:
-        wait_for(port)
+    with debian_registry(tmp_path) as address:
         for tag, options in (("v1", []), ("oci", ["--format", "oci", "--dest-compress-format", "zstd"])):
             subprocess.run(
                 ["skopeo", "--insecure-policy", "copy", "-q", "--dest-tls-verify=false", *options,
-                 f"docker-archive:{archive}", f"docker://127.0.0.1:{port}/team/real:{tag}"],
+                 f"docker-archive:{archive}", f"docker://{address}/team/real:{tag}"],
                 check=True, timeout=60,
             )  # fmt: skip
-            pulled = service.pull(f"127.0.0.1:{port}/team/real:{tag}")
+            pulled = service.pull(f"{address}/team/real:{tag}")
             assert service.file(pulled, "dir1/file") == b"real"
             assert pulled.config.diff_ids == tuple(image.config["rootfs"]["diff_ids"])
         service.check()
         with pytest.raises(WherryError, match=r"manifest for .*:none not found: manifest unknown: manifest unknown"):
-            service.pull(f"127.0.0.1:{port}/team/real:none")
-    finally:
-        server.terminate()
-        server.wait(10)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_for(port: int) -> None:
-    deadline = time.monotonic() + 15
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return
-        except OSError:
-            assert time.monotonic() < deadline, "the registry does not start"
-            time.sleep(0.05)
+            service.pull(f"{address}/team/real:none")
