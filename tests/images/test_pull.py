@@ -9,7 +9,8 @@ import pytest
 
 from tests.images.conftest import Service, close_service, make_service
 from tests.images.image_builder import simple_image
-from tests.registry.fake_registry import OCI_INDEX, OCI_MANIFEST, FakeRegistry, sha256, slow, stall
+from tests.registry.fake_registry import OCI_INDEX, OCI_MANIFEST, FakeRegistry, sha256
+from tests.registry.faults import slow, stall
 from wherry.errors import Forbidden, InvalidParameter, NotFound, Unavailable
 from wherry.images.download import Cancelled
 from wherry.images.transfer import Transfer

@@ -14,17 +14,8 @@ from backports import zstd
 
 from tests.images.conftest import Service, close_service, make_service
 from tests.images.image_builder import TestImage, layer_tar, simple_image
-from tests.registry.fake_registry import (
-    OCI_INDEX,
-    OCI_MANIFEST,
-    FakeRegistry,
-    Fault,
-    announce,
-    flip,
-    over_send_chunked,
-    sha256,
-    truncate,
-)
+from tests.registry.fake_registry import OCI_INDEX, OCI_MANIFEST, FakeRegistry, Fault, sha256
+from tests.registry.faults import announce, flip, over_send_chunked, truncate
 from wherry.errors import InvalidParameter, NotFound, WherryError
 
 pytestmark = pytest.mark.privileged

@@ -9,7 +9,8 @@ import pytest
 
 from tests.images.conftest import Service, close_service, make_service
 from tests.images.image_builder import TestImage, simple_image
-from tests.registry.fake_registry import OCI_LAYER_GZIP, FakeRegistry, Handler, cut_upload, sha256
+from tests.registry.fake_registry import OCI_LAYER_GZIP, FakeRegistry, Handler, sha256
+from tests.registry.faults import cut_upload
 from wherry.content.errors import StorageFault
 from wherry.errors import Forbidden, NotFound, System, Unauthorized, Unavailable, WherryError
 from wherry.registry.credentials import AuthConfig

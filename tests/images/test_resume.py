@@ -12,7 +12,8 @@ import pytest
 from tests.images.conftest import Service, close_service, make_service
 from tests.images.image_builder import simple_image
 from tests.registry.debian_registry import debian_registry
-from tests.registry.fake_registry import FakeRegistry, flip, reset_after, sha256, stall
+from tests.registry.fake_registry import FakeRegistry, sha256
+from tests.registry.faults import flip, reset_after, stall
 from wherry.errors import Unavailable, WherryError
 
 pytestmark = pytest.mark.privileged
