@@ -104,6 +104,7 @@ def test_docker_py_creates_inspects_filters_and_prunes(sdk: docker.DockerClient)
         {"Subnet": "10.95.0.0/16", "IPRange": "10.95.8.0/24", "Gateway": "10.95.0.254",
          "AuxiliaryAddresses": {"printer": "10.95.8.0"}}
     ]  # fmt: skip
+    assert network.attrs["IPAM"]["Options"] is None  # as it was sent
     assert network.attrs["Internal"] is True
     assert network.attrs["Options"] == {"com.docker.network.driver.mtu": "1400"}
     assert [n.name for n in sdk.networks.list(filters={"label": "tier=test"})] == ["lab"]

@@ -129,7 +129,7 @@ def describe(record: NetworkRecord, network: BridgeNetwork | None, settings: Set
         "EnableIPv6": False,
         "IPAM": {
             "Driver": "default",
-            "Options": None if record.predefined else config.ipam_options or {},
+            "Options": config.ipam_options,
             "Config": _pools(record, network),
         },
         "Internal": config.internal,

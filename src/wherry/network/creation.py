@@ -77,7 +77,7 @@ def checked_config(request: CreateNetwork) -> NetworkConfig:
         attachable=request.attachable,
         options=options,
         labels=dict(request.labels or {}),
-        ipam_options=dict(request.ipam_options) if request.ipam_options else None,
+        ipam_options=dict(request.ipam_options) if request.ipam_options is not None else None,
     )
 
 
